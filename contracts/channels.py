@@ -1,0 +1,29 @@
+"""The names on the wire: exchanges, queues, the events every worker has, and the slot that keeps order.
+
+Publishers in other languages compute the same slots: a change of `slot` or `SLOTS` breaks every one of them.
+"""
+
+from zlib import crc32
+
+SLOTS = 16
+
+COMMANDS = "heroes.commands"
+UNSLOTTED = "heroes.commands.unslotted"
+EVENTS = "heroes.events"
+EVENT_LOG = "heroes.events.log"
+QUERIES = "heroes.queries"
+DEAD_LETTERS = "heroes.dead_letters"
+
+QUERY_TYPES = ("hero.get", "hero.list")
+COMMAND_REJECTED = "hero.command_rejected"
+COMMAND_DEAD_LETTERED = "hero.command_dead_lettered"
+
+
+def slot(ordering_key: str) -> str:
+    """The routing key for a command: CRC-32 (as in zlib) of the key's ASCII form, modulo 16, as two digits."""
+    return f"{crc32(ordering_key.encode('ascii')) % SLOTS:02d}"
+
+
+def command_queues() -> tuple[str, ...]:
+    """Every queue that holds commands: one for each slot, and one for commands whose routing key is no slot."""
+    return (*(f"{COMMANDS}.{number:02d}" for number in range(SLOTS)), UNSLOTTED)

@@ -1,0 +1,170 @@
+"""The composition root: the only file that knows every room, builds them in order and takes them down in reverse.
+
+A worker starts only when broker, database, topology and tables are right, and takes commands last of all; it leaves
+the queues first of all.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+from aio_pika.abc import AbstractRobustConnection
+
+from contracts.envelope import Command
+from contracts.heroes import COMMANDS
+from worker.errors import TopologyError
+from worker.heroes import HANDLERS
+from worker.messaging import topology
+from worker.messaging.channel import ConfirmedChannel
+from worker.messaging.connection import connected, keep_connected, with_heartbeat, without_password
+from worker.messaging.dead_letters import DeadLetters
+from worker.messaging.decode import Decoder
+from worker.messaging.intake import Intake, rabbit_broker
+from worker.messaging.publisher import EventPublisher
+from worker.messaging.replies import Replies
+from worker.observability.health import HealthServer
+from worker.persistence import schema
+from worker.persistence.database import Database
+from worker.persistence.gate import Gate
+from worker.persistence.marker import Marker
+from worker.persistence.permits import Permits
+from worker.persistence.unit_of_work import Handler, UnitOfWork
+from worker.pipeline import Pipeline
+from worker.retry import Retry, RetryPolicy
+from worker.settings import Settings
+from worker.sweeper import Sweeper
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """What this worker is about: the commands it takes, and what each does. Tests put theirs here."""
+
+    commands: Sequence[type[Command]] = COMMANDS
+    handlers: Mapping[str, Handler] = HANDLERS
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker at work."""
+
+    pipeline: Pipeline
+    intake: Intake
+    gate: Gate
+    events: ConfirmedChannel
+    sweeper: Sweeper
+
+    async def problems(self) -> dict[str, str | None]:
+        """Each part by name, None where it is well: what `/readyz` tells."""
+        idle = await self.intake.unattached()
+        return {
+            "commands": f"not consuming {', '.join(idle)}" if idle else None,
+            "publishing": None if await _in_time(self.events) else "the publishing connection is gone or blocked",
+            "gate": self.gate.closed_because,
+        }
+
+
+@asynccontextmanager
+async def running_worker(settings: Settings, entity: Entity = Entity()) -> AsyncIterator[Worker]:
+    """A worker that takes commands; afterwards everything in hand is finished and told, as far as time allowed.
+
+    Raises:
+        RefuseToStartError: something is not right; the message says what mends it.
+    """
+    async with AsyncExitStack() as stack:
+        database = await _database(settings, stack)
+        await _verify(settings, database)
+        publishing = await keep_connected(settings.rabbitmq_url, f"{settings.worker_id} publishes")
+        stack.push_async_callback(publishing.close)
+        worker = _assemble(settings, entity, database, publishing)
+        stack.push_async_callback(worker.gate.stop)
+        await _start(settings, worker, stack)
+        yield worker
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
+    database = Database.of(
+        settings.database_url,
+        pool_size=settings.concurrency,
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+    )
+    stack.push_async_callback(database.close)
+    shown = without_password(settings.database_url)
+    await schema.wait_until_reachable(database.side_engine, shown, settings.startup_timeout_seconds)
+    return database
+
+
+async def _verify(settings: Settings, database: Database) -> None:
+    await schema.verify(database.side_engine)
+    async with connected(settings.rabbitmq_url, within_seconds=settings.startup_timeout_seconds) as connection:
+        missing = await topology.missing(connection, settings.event_log_retention_days)
+    if missing:
+        raise TopologyError(f"RabbitMQ lacks {', '.join(missing)}: run heroes setup")
+
+
+def _assemble(settings: Settings, entity: Entity, database: Database, publishing: AbstractRobustConnection) -> Worker:
+    channel = partial(ConfirmedChannel, publishing, settings.publish_timeout_seconds)
+    event_channel, letter_channel, reply_channel = channel(), channel(), channel()
+    events, marker = EventPublisher(event_channel), Marker(database.side_sessions)
+    gate = Gate((database.probe, event_channel.ready), database.renew)
+    pipeline = Pipeline(
+        unit_of_work=UnitOfWork(database.sessions, Permits(settings.concurrency)),
+        handlers=entity.handlers,
+        retry=Retry(gate, entity.retry),
+        events=events,
+        letters=DeadLetters(letter_channel, settings.worker_id),
+        replies=Replies(reply_channel),
+        marker=marker,
+    )
+    sweeper = Sweeper(
+        database.side_sessions, events, marker, gate, settings.sweep_after_seconds, settings.inbox_retention_days
+    )
+    broker = rabbit_broker(with_heartbeat(settings.rabbitmq_url), logging.getLogger("worker.faststream"))
+    intake = Intake(broker, Decoder(entity.commands, settings.max_body_bytes), pipeline.process)
+    broker.add_middleware(intake.arrival)
+    intake.subscribe(settings.worker_id, settings.prefetch)
+    return Worker(pipeline, intake, gate, event_channel, sweeper)
+
+
+async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> None:
+    """Everything runs, the intake last; leaving goes the other way round."""
+    for work in (worker.pipeline.marker.run(), worker.sweeper.run()):
+        stack.push_async_callback(_ended, asyncio.create_task(work))
+    stack.push_async_callback(worker.pipeline.marker.flush)
+    stack.push_async_callback(worker.pipeline.replies.finish)
+    if settings.http_port is not None:
+        health = HealthServer(settings.http_host, settings.http_port, worker.problems)
+        stack.push_async_callback(health.stop)
+        await health.start()
+        _log.info("health at %s/readyz", health.url)
+    stack.push_async_callback(worker.intake.stop)
+    await worker.intake.start()
+    stack.push_async_callback(_leave, worker, settings.shutdown_timeout_seconds)
+    _log.info("worker %s takes commands from %s", settings.worker_id, without_password(settings.rabbitmq_url))
+
+
+async def _leave(worker: Worker, timeout_seconds: float) -> None:
+    _log.info("leaving: finishing what is in hand")
+    if await worker.intake.leave(timeout_seconds):
+        _log.info("left: everything in hand is finished")
+    else:
+        _log.warning("left with commands unfinished after %g s: the broker hands them out again", timeout_seconds)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def _in_time(channel: ConfirmedChannel) -> bool:
+    try:
+        async with asyncio.timeout(1):
+            await channel.ready()
+    except (OSError, RuntimeError):
+        return False
+    return True

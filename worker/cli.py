@@ -1,0 +1,103 @@
+"""The command line: run a worker, prepare broker and database, check them, send a command by hand.
+
+Exit codes (worker.errors.ExitCode) are part of the contract: 0 done, 1 refused, 2 usage or settings, 3 a service is
+away, 4 schema or topology missing or wrong.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.markup import escape
+
+from worker.app import running_worker
+from worker.errors import RefuseToStartError
+from worker.observability.logging import configure_logging
+from worker.operations import prepare
+from worker.operations.send import send_app
+from worker.settings import Settings, load_settings
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(send_app, name="send")
+
+
+@app.callback()
+def heroes() -> None:
+    """Applies commands from RabbitMQ to PostgreSQL, each exactly once and in order, and announces what happened."""
+
+
+@app.command()
+def worker() -> None:
+    """Run a worker until SIGTERM or SIGINT; then it finishes what it has in hand. A second signal ends it at once."""
+    _run(_work)
+
+
+@app.command()
+def setup(
+    database: Annotated[bool, typer.Option("--database", help="Only the tables.")] = False,
+    broker: Annotated[bool, typer.Option("--broker", help="Only exchanges, queues and bindings.")] = False,
+) -> None:
+    """Prepare the database and the broker. Run it before the first worker and at each new version; it may run twice."""
+    both = database == broker
+
+    async def prepare_all(settings: Settings) -> None:
+        if database or both:
+            await prepare.prepare_database(settings)
+            Console().print("[green]✓[/] the tables are those of this version")
+        if broker or both:
+            await prepare.prepare_broker(settings)
+            Console().print("[green]✓[/] exchanges, queues and bindings are there")
+
+    _run(prepare_all)
+
+
+@app.command()
+def check() -> None:
+    """Look at everything that a worker needs, and say what is wrong and what mends it."""
+
+    async def check_all(settings: Settings) -> None:
+        findings = [*await prepare.check_database(settings), *await prepare.check_broker(settings)]
+        console = Console(soft_wrap=True)
+        for finding in findings:
+            mark = "[red]✗[/]" if finding.error else "[green]✓[/]"
+            console.print(f"{mark} {finding.part}", finding.error or finding.note, highlight=False)
+        wrong = [finding.error for finding in findings if finding.error]
+        if wrong:
+            raise typer.Exit(max(error.exit_code for error in wrong))
+
+    _run(check_all)
+
+
+async def _work(settings: Settings) -> None:
+    asked_to_leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(wanted, _leave_or_end, asked_to_leave)
+    async with running_worker(settings):
+        await asked_to_leave.wait()
+
+
+def _leave_or_end(asked_to_leave: asyncio.Event) -> None:
+    if asked_to_leave.is_set():
+        signal.raise_signal(signal.SIGKILL)  # the broker hands out again whatever is left; nothing is lost by it
+    asked_to_leave.set()
+
+
+def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    """Settings and refusals become one sentence each and an exit code; nothing here shows a traceback or a password."""
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format, settings.log_level)
+        uvloop.run(command(settings))
+    except RefuseToStartError as refusal:
+        Console(stderr=True, soft_wrap=True).print(f"[red]{escape(str(refusal))}[/]", highlight=False)
+        raise typer.Exit(refusal.exit_code) from None
+
+
+def main() -> None:
+    """The `heroes` program."""
+    app()

@@ -1,0 +1,66 @@
+"""The errors that carry a decision: whoever catches one knows what the broker, or the operator, hears next.
+
+Anything outside this tree that a handler raises is a bug and is counted as an attempt.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the command line answers; scripts rely on the numbers."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    UNPREPARED = 4
+
+
+class WorkerError(Exception):
+    """Something that the worker knows how to answer."""
+
+
+class StatementFailedError(WorkerError):
+    """A live database server refused this statement: an attempt is spent, and the command is tried again."""
+
+    def __init__(self, sqlstate: str) -> None:
+        super().__init__(f"the database answered with SQLSTATE {sqlstate}")
+        self.sqlstate = sqlstate
+
+
+class UnavailableError(WorkerError):
+    """A service can't be used just now. No attempt is spent: the command waits where it is."""
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database can't be used just now."""
+
+
+class PublishNotConfirmedError(UnavailableError):
+    """The broker did not confirm a publication in time: it may or may not have taken it."""
+
+
+class RefuseToStartError(WorkerError):
+    """The worker can't run like this; the message says what mends it."""
+
+    exit_code = ExitCode.UNPREPARED
+
+
+class SettingsError(RefuseToStartError):
+    """A setting is missing or wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class UnreachableError(RefuseToStartError):
+    """A service that the worker needs did not answer."""
+
+    exit_code = ExitCode.UNREACHABLE
+
+
+class TopologyError(RefuseToStartError):
+    """An exchange, queue or binding is missing or not as it should be."""
+
+
+class SchemaError(RefuseToStartError):
+    """The database's tables are missing or older than this worker."""

@@ -1,0 +1,1 @@
+"""Everything that speaks AMQP: what arrives, what is published, how a delivery is settled."""

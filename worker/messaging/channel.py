@@ -1,0 +1,74 @@
+"""One AMQP channel that publishes with confirms: what returns was taken by the broker, what raises may have been.
+
+After a failure the channel is closed and a fresh one is opened for the resend: the client matches a returned message
+by its id alone, and would take the first copy's fate for the second's.
+"""
+
+import asyncio
+import contextlib
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractRobustConnection
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+
+from worker.errors import PublishNotConfirmedError
+from worker.failsafe import cancelled_for_real
+
+_CLOSE_TIMEOUT_SECONDS = 1
+
+
+class ConfirmedChannel:
+    """Publishes over a connection that it does not own; may be used by many tasks at once."""
+
+    def __init__(self, connection: AbstractRobustConnection, timeout_seconds: float) -> None:
+        self._connection = connection
+        self._timeout_seconds = timeout_seconds
+        self._channel: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+
+    async def publish(
+        self, message: aio_pika.Message, *, exchange: str, routing_key: str, mandatory: bool = False
+    ) -> None:
+        """The broker has taken responsibility for the message.
+
+        Raises:
+            PublishNotConfirmedError: it said no, said nothing in time, or the connection is gone. It may have the
+                message all the same: publish it again, under the same id.
+        """
+        channel: AbstractChannel | None = None
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                channel = await self._opened()
+                target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
+                await target.publish(message, routing_key, mandatory=mandatory)
+        except asyncio.CancelledError:
+            if cancelled_for_real():
+                raise
+            raise PublishNotConfirmedError("the connection was lost while a confirm was due") from None
+        except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
+            await self._discard(channel)
+            raise PublishNotConfirmedError(f"{type(error).__name__} at exchange {exchange or '(default)'!r}") from error
+
+    async def ready(self) -> None:
+        """The channel is open, and its connection neither gone nor blocked by an alarm; waits until it is."""
+        channel = await self._opened()
+        underlay = await channel.get_underlay_channel()
+        await underlay.connection.ready()
+
+    async def _opened(self) -> AbstractChannel:
+        async with self._opening:
+            if self._channel is None or self._channel.is_closed:
+                await self._connection.ready()
+                channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
+                await channel.initialize()
+                self._channel = channel
+            return self._channel
+
+    async def _discard(self, channel: AbstractChannel | None) -> None:
+        """Whoever fails first closes the channel; the others find it replaced."""
+        if channel is None or channel is not self._channel:
+            return
+        self._channel = None
+        with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
+            async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
+                await channel.close()

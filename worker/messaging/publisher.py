@@ -1,0 +1,56 @@
+"""Publishes events: when it returns, the broker has every one of them.
+
+Events are not mandatory: one that nobody is bound to is dropped, as in any publish/subscribe.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+import aio_pika
+from aio_pika import DeliveryMode
+
+from contracts.channels import EVENTS
+from contracts.envelope import CONTENT_TYPE, instant
+from worker.messaging.channel import ConfirmedChannel
+from worker.outcomes import EventDocument
+
+APP_ID = "heroes-worker"
+
+
+class EventPublisher:
+    """Sends event documents to the events exchange, by their type."""
+
+    def __init__(self, channel: ConfirmedChannel) -> None:
+        self._channel = channel
+
+    async def publish(self, events: Sequence[EventDocument]) -> None:
+        """Every event is confirmed, in this order. On a failure some may be out: publish all of them again.
+
+        Raises:
+            PublishNotConfirmedError: at least one was not confirmed.
+        """
+        if len(events) == 1:
+            await self._publish(events[0])
+        else:
+            await asyncio.gather(*(self._publish(event) for event in events))
+
+    async def _publish(self, event: EventDocument) -> None:
+        kind: str = event.envelope["type"]
+        await self._channel.publish(as_message(event), exchange=EVENTS, routing_key=kind)
+
+
+def as_message(event: EventDocument, *, correlation_id: str | None = None) -> aio_pika.Message:
+    """The event with the AMQP properties that belong to it."""
+    envelope = event.envelope
+    time = envelope.get("time")
+    return aio_pika.Message(
+        event.body,
+        message_id=envelope["id"],
+        type=envelope["type"],
+        correlation_id=correlation_id or envelope["correlationid"],
+        content_type=CONTENT_TYPE,
+        delivery_mode=DeliveryMode.PERSISTENT,
+        timestamp=instant(time) if time else None,
+        app_id=APP_ID,
+        headers={"traceparent": envelope["traceparent"]} if "traceparent" in envelope else None,
+    )

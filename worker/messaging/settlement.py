@@ -1,0 +1,71 @@
+"""Tells the broker that it may forget a delivery, and leaves a queue without disturbing its order.
+
+Every delivery is acknowledged, and only when nothing is owed for it any more: nobody ever rejects or requeues, since a
+requeued command would come back behind its successors.
+"""
+
+import asyncio
+import contextlib
+
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+
+
+class Settlement:
+    """The deliveries of one queue's channel: what is in hand, what is finished and not yet told."""
+
+    def __init__(self) -> None:
+        self._in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._leaving = False
+        self._finished: list[AbstractIncomingMessage] = []
+
+    @property
+    def in_hand(self) -> int:
+        """How many deliveries have arrived and are not finished."""
+        return self._in_hand
+
+    def arrived(self) -> None:
+        """One more delivery is in hand."""
+        self._in_hand += 1
+        self._idle.clear()
+
+    def gone(self) -> None:
+        """A delivery left, finished or cancelled with its channel."""
+        self._in_hand -= 1
+        if not self._in_hand:
+            self._idle.set()
+
+    async def ack(self, message: AbstractIncomingMessage) -> None:
+        """The broker hears it now, or, while leaving, at the end: an ack now would only fetch another delivery."""
+        if self._leaving:
+            self._finished.append(message)
+            return
+        await _acknowledge(message)
+
+    async def finish(self, timeout_seconds: float) -> bool:
+        """No ack goes out any more and everything in hand is finished; False: time ran out."""
+        self._leaving = True
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def tell_the_rest(self) -> None:
+        """The broker has heard of everything that was finished while leaving; in one frame if nothing is left over."""
+        finished, self._finished = self._finished, []
+        finished.sort(key=lambda message: message.delivery_tag or 0)
+        if finished and not self._in_hand:
+            await _acknowledge(finished[-1], multiple=True)
+            return
+        for message in finished:
+            await _acknowledge(message)
+
+
+async def _acknowledge(message: AbstractIncomingMessage, *, multiple: bool = False) -> None:
+    # The channel that brought it may be gone: then the command comes again, is found in the inbox and acked there.
+    with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError):
+        await message.ack(multiple=multiple)

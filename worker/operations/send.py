@@ -1,0 +1,147 @@
+"""`heroes send`: sends one command as any publisher would, waits for its outcome and prints it.
+
+Exit code 0 only if the command was applied; 1 if it was rejected or dead-lettered, 3 if nobody answered in time.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from contracts.client import HeroesClient, NotConfirmedError, OutcomeTimeoutError
+from contracts.envelope import Command, Data
+from contracts.heroes import (
+    AnyEvent,
+    CommandDeadLettered,
+    CommandRejected,
+    CreateHero,
+    CreateHeroData,
+    DeleteHero,
+    DeleteHeroData,
+    UpdateHero,
+    UpdateHeroData,
+)
+from worker.errors import ExitCode
+
+SOURCE = "/heroes-cli"
+
+send_app = typer.Typer(no_args_is_help=True, help="Send a command as a publisher would, and wait for its outcome.")
+
+_Id = Annotated[str | None, typer.Option("--id", help="The command's id, to send it again; fresh if left out.")]
+_Expected = Annotated[int | None, typer.Option("--expected-version", help="Only if the hero has this version.")]
+_HeroId = Annotated[int, typer.Argument(help="The hero's id.", show_default=False)]
+_Name = typer.Option("--name", help="What everybody may know.")
+_SecretName = typer.Option("--secret-name", help="What stands in no event and no log.")
+_Age = typer.Option("--age", help="In years.")
+
+
+@send_app.callback()
+def send(
+    context: typer.Context,
+    rabbitmq_url: Annotated[str, typer.Option(envvar="HEROES_RABBITMQ_URL", help="Where RabbitMQ is.")],
+    timeout_seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for the outcome.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as it is on the wire.")] = False,
+) -> None:
+    """Send a command as a publisher would, and wait for its outcome."""
+    context.obj = _Sender(rabbitmq_url, timeout_seconds, as_json)
+
+
+@send_app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, _Name],
+    secret_name: Annotated[str, _SecretName],
+    age: Annotated[int | None, _Age] = None,
+    command_id: _Id = None,
+) -> None:
+    """Create a hero."""
+    data = _given(name=name, secret_name=secret_name, age=age)
+    context.obj.send(CreateHero, CreateHeroData, data, command_id)
+
+
+@send_app.command()
+def update(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command line
+    context: typer.Context,
+    hero_id: _HeroId,
+    name: Annotated[str | None, _Name] = None,
+    secret_name: Annotated[str | None, _SecretName] = None,
+    age: Annotated[int | None, _Age] = None,
+    clear_age: Annotated[bool, typer.Option("--clear-age", help="Make the age unknown.")] = False,
+    expected_version: _Expected = None,
+    command_id: _Id = None,
+) -> None:
+    """Change a hero; what is not named stays as it is."""
+    changes = _given(name=name, secret_name=secret_name, age=age) | ({"age": None} if clear_age else {})
+    data = {"hero_id": hero_id, "changes": changes} | _given(expected_version=expected_version)
+    context.obj.send(UpdateHero, UpdateHeroData, data, command_id)
+
+
+@send_app.command()
+def delete(
+    context: typer.Context, hero_id: _HeroId, expected_version: _Expected = None, command_id: _Id = None
+) -> None:
+    """Delete a hero."""
+    data = {"hero_id": hero_id} | _given(expected_version=expected_version)
+    context.obj.send(DeleteHero, DeleteHeroData, data, command_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sender:
+    """Sends one command with the options that all of them share, prints its outcome and exits."""
+
+    rabbitmq_url: str
+    timeout_seconds: float
+    as_json: bool
+
+    def send(self, kind: type[Command], shape: type[Data], data: dict[str, Any], command_id: str | None) -> None:
+        try:
+            command = kind.new(shape(**data), source=SOURCE, **_given(id=command_id))
+            event = asyncio.run(self._outcome(command))
+        except ValidationError as error:
+            lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+            raise _failed("\n".join(lines), ExitCode.USAGE) from None
+        except (NotConfirmedError, OutcomeTimeoutError) as error:
+            raise _failed(str(error), ExitCode.UNREACHABLE) from None
+        except (AuthenticationError, ProbableAuthenticationError):
+            raise _failed(
+                "RabbitMQ refuses this user and password: check HEROES_RABBITMQ_URL", ExitCode.USAGE
+            ) from None
+        except (AMQPError, OSError) as error:
+            message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
+            raise _failed(message, ExitCode.UNREACHABLE) from None
+        self._show(event)
+        refused = isinstance(event, CommandRejected | CommandDeadLettered)
+        raise typer.Exit(ExitCode.REFUSED if refused else ExitCode.DONE)
+
+    async def _outcome(self, command: Command) -> AnyEvent:
+        async with HeroesClient(self.rabbitmq_url, timeout_seconds=self.timeout_seconds) as client:
+            return await client.call(command)
+
+    def _show(self, event: AnyEvent) -> None:
+        console = Console(soft_wrap=True)
+        if self.as_json:
+            console.print(event.to_json().decode(), markup=False, highlight=False)
+        elif isinstance(event, CommandRejected):
+            console.print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}", highlight=False)
+        elif isinstance(event, CommandDeadLettered):
+            console.print(
+                f"[red]✗ dead-lettered[/] ({event.data.reason}): {escape(event.data.detail)}", highlight=False
+            )
+        else:
+            hero = event.data.hero
+            told = f"id {hero.id}, name {hero.name}, age {hero.age if hero.age is not None else 'unknown'}"
+            console.print(f"[green]✓ {event.type}[/] {escape(told)}, version {hero.version}", highlight=False)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _failed(message: str, code: ExitCode) -> typer.Exit:
+    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(message)}[/]", highlight=False)
+    return typer.Exit(code)

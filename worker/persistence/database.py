@@ -1,0 +1,91 @@
+"""Opens the connections to PostgreSQL and hands out one session for each piece of work.
+
+Every connection carries the server-side time-outs: a frozen worker's locks free themselves, a slow statement ends.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.pool import NullPool
+
+_CONNECT_TIMEOUT_SECONDS = 5
+_IDLE_IN_TRANSACTION_SECONDS = 10
+_LOCK_TIMEOUT_SECONDS = 2
+_CLIENT_GRACE_SECONDS = 2  # the server should be the one to end a slow statement; a frozen one can't
+_SIDE_POOL_SIZE = 2
+_POOL_TIMEOUT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Two pools: one for commands, as large as their concurrency, and a small one for everything beside them."""
+
+    url: str
+    engine: AsyncEngine
+    side_engine: AsyncEngine
+    sessions: async_sessionmaker[AsyncSession]
+    side_sessions: async_sessionmaker[AsyncSession]
+    connect_args: dict[str, Any]
+
+    @classmethod
+    def of(cls, url: str, *, pool_size: int, statement_timeout_seconds: float) -> "Database":
+        """Nothing is connected yet afterwards."""
+        arguments = _connect_args(statement_timeout_seconds)
+        engine, side = _engine(url, arguments, pool_size), _engine(url, arguments, _SIDE_POOL_SIZE)
+        return cls(url, engine, side, _sessions(engine), _sessions(side), arguments)
+
+    async def probe(self) -> None:
+        """The server answered on a connection of its own, outside every pool, and takes writes.
+
+        Raises:
+            ConnectionError: it is read-only.
+            Exception: whatever the driver raised; `sqlstate.translated` knows it.
+        """
+        engine = create_async_engine(self.url, poolclass=NullPool, connect_args=self.connect_args)
+        async with engine.connect() as connection:
+            if (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on":
+                raise ConnectionError("the database is read-only")
+
+    async def renew(self) -> None:
+        """Connections from before are not handed out again."""
+        await self.engine.dispose()
+        await self.side_engine.dispose()
+
+    async def close(self) -> None:
+        """Every connection is closed."""
+        await self.engine.dispose()
+        await self.side_engine.dispose()
+
+
+def _connect_args(statement_timeout_seconds: float) -> dict[str, Any]:
+    return {
+        "timeout": _CONNECT_TIMEOUT_SECONDS,
+        "command_timeout": statement_timeout_seconds + _CLIENT_GRACE_SECONDS,
+        "server_settings": {
+            "application_name": "heroes-worker",
+            "statement_timeout": f"{round(statement_timeout_seconds * 1000)}",
+            "lock_timeout": f"{_LOCK_TIMEOUT_SECONDS * 1000}",
+            "idle_in_transaction_session_timeout": f"{_IDLE_IN_TRANSACTION_SECONDS * 1000}",
+        },
+    }
+
+
+def _engine(url: str, connect_args: dict[str, Any], pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_POOL_TIMEOUT_SECONDS,
+        connect_args=connect_args,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        hide_parameters=True,  # a statement's values must not reach a log by way of a traceback
+    )
+
+
+def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+    # Statements are written out, so there is no state to flush or to expire.
+    return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)

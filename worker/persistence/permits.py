@@ -1,0 +1,50 @@
+"""Lets only as many commands work at once as there are connections, so that nobody ever waits for one.
+
+When command after command is given up, it is hardly the commands: then one at a time, slowly, until one succeeds.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+_GIVEN_UP_IN_A_ROW = 20
+_PAUSE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+class Permits:
+    """`async with permits.one()` around work on the database."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._permits = asyncio.Semaphore(concurrency)
+        self._slowly = asyncio.Lock()
+        self._given_up = 0
+
+    @property
+    def is_slow(self) -> bool:
+        """Too many commands were given up in a row."""
+        return self._given_up >= _GIVEN_UP_IN_A_ROW
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """A connection is free for the holder."""
+        if self.is_slow:
+            async with self._slowly:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                async with self._permits:
+                    yield
+        else:
+            async with self._permits:
+                yield
+
+    def succeeded(self) -> None:
+        """A command found its outcome in a handler: whatever was wrong is over."""
+        self._given_up = 0
+
+    def gave_up(self) -> None:
+        """A command spent its attempts."""
+        self._given_up += 1
+        if self._given_up == _GIVEN_UP_IN_A_ROW:
+            _log.error("gave up %d commands in a row: going on one at a time", _GIVEN_UP_IN_A_ROW)

@@ -1,0 +1,116 @@
+"""The life of one command: decode → claim → apply → record → publish → settle. Start here.
+
+Effect, outcome and events become true in one transaction, and the broker may forget the command only when its events
+are confirmed: wherever this process dies, the command comes again and the inbox knows what is still owed.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.envelope import Command, instant
+from worker.messaging.dead_letters import DeadLetters
+from worker.messaging.decode import Undecodable
+from worker.messaging.delivery import Delivery
+from worker.messaging.publisher import EventPublisher
+from worker.messaging.replies import Replies
+from worker.outcomes import (
+    Letter,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Rejection,
+    Traits,
+    applied,
+    dead_lettered,
+    rejected,
+    set_aside,
+)
+from worker.persistence.inbox import Claim, IdReused
+from worker.persistence.marker import Marker
+from worker.persistence.unit_of_work import Decide, Handler, UnitOfWork
+from worker.retry import Retry
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Everything that one command meets on its way."""
+
+    unit_of_work: UnitOfWork
+    handlers: Mapping[str, Handler]
+    retry: Retry
+    events: EventPublisher
+    letters: DeadLetters
+    replies: Replies
+    marker: Marker
+
+    async def process(self, delivery: Delivery) -> None:
+        """The command took effect once, its events are out and the broker knows; or it stays where it is."""
+        async with delivery.turn:  # 1 decoded when it arrived; now nobody before it is left in its hero's lane
+            outcome = await self._decide(delivery)  # 2 claim, 3 apply, 4 record
+            await self._announce(delivery, outcome)  # 5 publish
+        await delivery.ack()  # 6 settle
+
+    async def _decide(self, delivery: Delivery) -> Outcome:
+        command = delivery.content
+        if isinstance(command, Undecodable):
+            return command.outcome()
+
+        async def give_up(letter: Letter) -> Outcome | IdReused:
+            self.unit_of_work.permits.gave_up()
+            decide = self._giving_up(command, letter)
+            return await self.retry.until_done(lambda: self.unit_of_work.run(command, decide))
+
+        decide = self._applying(command)
+        outcome = await self.retry.until_done(lambda: self.unit_of_work.run(command, decide), give_up)
+        return _id_reused(delivery, command) if isinstance(outcome, IdReused) else outcome
+
+    def _applying(self, command: Command) -> Decide:
+        async def apply(session: Any, claim: Claim) -> Outcome:
+            time = _written(claim)
+            if command.expirytime and instant(command.expirytime) < claim.now:
+                return rejected(command, Rejection("expired", f"it expired at {command.expirytime}"), time)
+            handled = await self.handlers[command.type](session, command.data)
+            self.unit_of_work.permits.succeeded()
+            if isinstance(handled, Rejection):
+                return rejected(command, handled, time)
+            return applied(command, handled, time)
+
+        return apply
+
+    @staticmethod
+    def _giving_up(command: Command, letter: Letter) -> Decide:
+        async def give_up(_: Any, claim: Claim) -> Outcome:
+            return dead_lettered(command, letter, _written(claim))
+
+        return give_up
+
+    async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
+        confirmed = outcome.published or (outcome.recorded and outcome.command_id in self.marker)
+        if not confirmed:
+            await self.retry.until_done(lambda: self._publish(delivery, outcome))
+            if outcome.recorded and outcome.command_id:
+                self.marker.confirmed(outcome.command_id)
+        self.replies.send_soon(delivery.message, outcome)
+
+    async def _publish(self, delivery: Delivery, outcome: Outcome) -> None:
+        if outcome.letter:
+            await self.letters.send(delivery.message, outcome.letter)
+            _log.error("dead-lettered %s: %s", outcome.command_id or "a message", outcome.letter.reason)
+        elif outcome.kind is OutcomeKind.REJECTED:
+            _log.info("rejected %s", outcome.command_id)
+        if outcome.events:
+            await self.events.publish(outcome.events)
+
+
+def _id_reused(delivery: Delivery, command: Command) -> Outcome:
+    traits = Traits(command.id, command.type, command.time, command.correlationid)
+    letter = Letter(Reason.ID_REUSED, "another command was handled under this id: give each command an id of its own")
+    return set_aside(traits, letter, delivery.body_sha256)
+
+
+def _written(claim: Claim) -> str:
+    return claim.now.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,101 @@
+"""Tries again in place: the delivery stays unacknowledged and its hero's lane taken, so nothing overtakes it.
+
+Only a statement that a live server refused, or a bug, costs an attempt; while a service is away no budget burns.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from worker.errors import StatementFailedError, UnavailableError
+from worker.failsafe import Failure, caught
+from worker.outcomes import Letter, Reason
+from worker.persistence.gate import Gate
+from worker.persistence.sqlstate import translated
+
+T = TypeVar("T")
+
+_LONGEST_PAUSE_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """`attempts` in all; the pauses between them double and together take at least `total_seconds`."""
+
+    attempts: int
+    total_seconds: float
+
+    def pause_seconds(self, failed: int) -> float:
+        """How long to wait after so many failed attempts; jitter only ever lengthens it."""
+        first = self.total_seconds / (2 ** (self.attempts - 1) - 1)
+        doubled: float = first * 2 ** (failed - 1)
+        return min(doubled, _LONGEST_PAUSE_SECONDS) * random.uniform(1, 1.25)  # noqa: S311 - no secret
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often to try what a live server refused, and what our own code failed at."""
+
+    refused: Backoff = Backoff(attempts=5, total_seconds=30)
+    bug: Backoff = Backoff(attempts=3, total_seconds=30)
+    away: Backoff = Backoff(attempts=8, total_seconds=30)
+
+
+class Retry:
+    """Runs a piece of work until it has a result."""
+
+    def __init__(self, gate: Gate, policy: RetryPolicy) -> None:
+        self._gate = gate
+        self._policy = policy
+
+    async def until_done(
+        self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
+    ) -> T:
+        """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
+        spent: dict[Backoff, int] = {}
+        while True:
+            await self._gate.passed()
+            result = await caught(work())
+            if not isinstance(result, Failure):
+                return result
+            error = translated(result.error) or result.error
+            backoff = self._backoff(error)
+            spent[backoff] = failed = spent.get(backoff, 0) + 1
+            if give_up and backoff is not self._policy.away and failed >= backoff.attempts:
+                return await give_up(_letter(error, failed))
+            await self._wait(error, backoff, failed)
+
+    def _backoff(self, error: Exception) -> Backoff:
+        if isinstance(error, UnavailableError):
+            self._gate.close(str(error))
+            return self._policy.away
+        return self._policy.refused if isinstance(error, StatementFailedError) else self._policy.bug
+
+    async def _wait(self, error: Exception, backoff: Backoff, failed: int) -> None:
+        if backoff is self._policy.away:
+            if failed > 1:  # the probes said all was well, and yet it failed again
+                await asyncio.sleep(backoff.pause_seconds(min(failed, backoff.attempts) - 1))
+            return
+        pause_seconds = backoff.pause_seconds(min(failed, backoff.attempts))
+        expected = isinstance(error, StatementFailedError)
+        # A bug's traceback names code, never data: SQLAlchemy is told to hide its parameters.
+        _log.warning(
+            "attempt %d failed, next in %.1f s: %s",
+            failed,
+            pause_seconds,
+            error if expected else type(error),
+            exc_info=None if expected else error,
+        )
+        await asyncio.sleep(pause_seconds)
+
+
+def _letter(error: Exception, attempts: int) -> Letter:
+    """An exception's text may hold values of fields, so only its type is told."""
+    if isinstance(error, StatementFailedError):
+        return Letter(Reason.RETRIES_EXHAUSTED, str(error), attempts)
+    return Letter(Reason.HANDLER_FAILED, f"the handler raised {type(error).__name__}", attempts)

@@ -1,0 +1,86 @@
+"""The settings, read from the environment with the prefix HEROES_ and all checked before anything starts.
+
+An error names the variable and what it takes, and never shows what stood there: it may hold a password.
+"""
+
+import os
+import socket
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from yarl import URL
+
+from worker.errors import SettingsError
+
+PREFIX = "HEROES_"
+
+_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _amqp(value: str) -> str:
+    parsed = URL(value)
+    if parsed.scheme not in {"amqp", "amqps"} or not parsed.host:
+        raise ValueError("should be like amqp://user:password@host:5672/virtual-host (or amqps)")
+    return value
+
+
+def _postgresql(value: str) -> str:
+    try:
+        url = make_url(value)
+    except ArgumentError:
+        url = None
+    if url is None or url.drivername != "postgresql+asyncpg" or not url.host:
+        raise ValueError("should be like postgresql+asyncpg://user:password@host:5432/database")
+    return value
+
+
+class Settings(BaseSettings):
+    """What an operator can set. Units stand in the names."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
+
+    rabbitmq_url: Annotated[str, AfterValidator(_amqp)] = Field(description="where RabbitMQ is, with the virtual host")
+    database_url: Annotated[str, AfterValidator(_postgresql)] = Field(description="where PostgreSQL is")
+    concurrency: int = Field(16, ge=1, le=500, description="commands at work in one process = size of its pool")
+    prefetch: int = Field(32, ge=1, le=10_000, description="unacknowledged commands from one queue")
+    worker_id: str = Field(
+        default_factory=lambda: f"{socket.gethostname()}-{os.getpid()}",
+        min_length=1,
+        max_length=200,
+        description="this worker's name in logs, on dead letters and for sharing out the queues",
+    )
+    http_host: str = Field("127.0.0.1", description="where the health page listens")
+    http_port: int = Field(8080, ge=0, le=65_535, description="0: any free port, printed at start")
+    inbox_retention_days: int = Field(7, ge=1, le=3650, description="how long a command's id is remembered")
+    event_log_retention_days: int = Field(7, ge=0, le=3650, description="age of the event log; 0: no event log")
+    shutdown_timeout_seconds: _Seconds = Field(25, description="how long leaving may take")
+    startup_timeout_seconds: _Seconds = Field(60, description="how long to wait for RabbitMQ and PostgreSQL at start")
+    statement_timeout_seconds: _Seconds = Field(5, description="the longest that one SQL statement may take")
+    publish_timeout_seconds: _Seconds = Field(10, description="the longest that a confirm may take")
+    sweep_after_seconds: _Seconds = Field(
+        60, description="age at which unpublished events are published by the sweeper"
+    )
+    max_body_bytes: int = Field(1_048_576, ge=1024, le=134_217_728, description="the largest command taken")
+    log_format: Literal["json", "console"] = Field("json", description="for machines or for people")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from here upwards")
+
+
+def load_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one line for each variable that is missing or wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        raise SettingsError("\n".join(_sentence(str(item["loc"][0]), item["msg"]) for item in problems)) from None
+
+
+def _sentence(name: str, message: str) -> str:
+    description = Settings.model_fields[name].description
+    return f"{PREFIX}{name.upper()}: {message.removeprefix('Value error, ')} ({description})"

@@ -1,0 +1,80 @@
+"""Publishes what a crash left unpublished, for the rare row whose command never comes again, and forgets old rows.
+
+No transaction and no lock is held while it publishes: a repeat is allowed, a stuck lock is not. A row that still owes
+its events is never forgotten.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+
+from worker.failsafe import Failure, caught
+from worker.messaging.publisher import EventPublisher
+from worker.persistence import inbox
+from worker.persistence.gate import Gate
+from worker.persistence.marker import Marker
+
+_BATCH = 100
+_PRUNED_AT_ONCE = 1000
+_PRUNE_PAUSE_SECONDS = 0.1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sweeper:
+    """Runs beside the commands for as long as the worker lives."""
+
+    sessions: async_sessionmaker[AsyncSession]
+    events: EventPublisher
+    marker: Marker
+    gate: Gate
+    sweep_after_seconds: float
+    retention_days: float
+
+    async def run(self) -> None:
+        """Sweeps and prunes for ever; a failure is logged and the next round comes. Ends only by cancellation."""
+        while True:
+            await asyncio.sleep(self.sweep_after_seconds / 2)
+            await self.gate.passed()
+            for work in (self.sweep, self.prune):
+                result = await caught(work())
+                if isinstance(result, Failure):
+                    _log.warning(
+                        "%s failed, next round in %g s: %s",
+                        work.__name__,
+                        self.sweep_after_seconds / 2,
+                        type(result.error).__name__,
+                    )
+
+    async def sweep(self) -> int:
+        """Everything that was unpublished for too long is published; says how many commands that were."""
+        swept = 0
+        while True:
+            async with self.sessions() as session:
+                owed = await inbox.unpublished(session, older_than_seconds=self.sweep_after_seconds, at_most=_BATCH)
+            owed = [outcome for outcome in owed if outcome.command_id not in self.marker]
+            for outcome in owed:
+                await self.events.publish(outcome.events)
+                if outcome.command_id:
+                    self.marker.confirmed(outcome.command_id)
+            swept += len(owed)
+            if len(owed) < _BATCH:
+                break
+            await self.marker.flush()
+        if swept:
+            _log.warning("published the events of %d commands that had stood unpublished", swept)
+        return swept
+
+    async def prune(self) -> int:
+        """Rows older than the retention are gone; each batch is a short transaction of its own."""
+        pruned = 0
+        while True:
+            async with self.sessions.begin() as session:
+                batch = await inbox.prune(session, older_than_days=self.retention_days, at_most=_PRUNED_AT_ONCE)
+            pruned += batch
+            if batch < _PRUNED_AT_ONCE:
+                return pruned
+            await asyncio.sleep(_PRUNE_PAUSE_SECONDS)

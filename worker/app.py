@@ -42,11 +42,14 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """What this worker is about: the commands it takes, and what each does. Tests put theirs here."""
+    """What a worker is about: the commands it takes, what each does, and how patiently it tries again."""
 
-    commands: Sequence[type[Command]] = COMMANDS
-    handlers: Mapping[str, Handler] = HANDLERS
+    commands: Sequence[type[Command]]
+    handlers: Mapping[str, Handler]
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+
+HEROES = Entity(COMMANDS, HANDLERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings, entity: Entity = Entity()) -> AsyncIterator[Worker]:
+async def running_worker(settings: Settings, entity: Entity = HEROES) -> AsyncIterator[Worker]:
     """A worker that takes commands; afterwards everything in hand is finished and told, as far as time allowed.
 
     Raises:

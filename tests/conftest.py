@@ -1,0 +1,42 @@
+"""Brings RabbitMQ and PostgreSQL once for the whole run, and a corner of them of its own for each module."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.stage import Stage
+from tests.harness.wire import Wire
+from worker.local import Services, local_services
+from worker.operations import prepare
+
+
+@pytest.fixture(scope="session")
+def services() -> Iterator[Services]:
+    """A RabbitMQ and a PostgreSQL, however this machine gets them; a test never passes for want of them."""
+    with local_services(os.environ) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def corner(services: Services) -> Iterator[Stage]:
+    """A virtual host and a database that nobody else uses, still empty."""
+    with services.virtual_host("tests") as rabbitmq_url, services.database("tests") as database_url:
+        yield Stage(rabbitmq_url, database_url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(corner: Stage) -> Stage:
+    """A corner with the topology and the tables in it."""
+    settings = corner.settings()
+    await asyncio.gather(prepare.prepare_database(settings), prepare.prepare_broker(settings))
+    return corner
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def wire(stage: Stage) -> AsyncIterator[Wire]:
+    """A publisher and a consumer of everything that comes out, beside the worker under test."""
+    async with Wire.connected(stage) as connected:
+        yield connected

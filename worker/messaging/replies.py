@@ -16,6 +16,7 @@ from worker.outcomes import Outcome
 # Only queues that exist to take replies: a sender must not make the worker write into anybody's queue.
 _REPLY_TO = re.compile(r"(amq\.gen-|amq\.rabbitmq\.reply-to\.|heroes\.replies\.)[A-Za-z0-9._=+/-]{1,200}")
 _UNDER_WAY_AT_MOST = 1000
+_FINISH_SECONDS = 1.0
 
 
 class Replies:
@@ -35,8 +36,11 @@ class Replies:
         task.add_done_callback(self._under_way.discard)
 
     async def finish(self) -> None:
-        """Every reply under way is out or given up; each takes the publish time-out at most."""
-        await asyncio.gather(*self._under_way)
+        """Every reply under way is out, or given up after a moment: leaving must not wait for a favour."""
+        if self._under_way:
+            _, late = await asyncio.wait(self._under_way, timeout=_FINISH_SECONDS)
+            for task in late:
+                task.cancel()
 
     async def _send(self, message: AbstractIncomingMessage, outcome: Outcome) -> None:
         reply = as_message(outcome.events[0], correlation_id=message.correlation_id)

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 import uvicorn
 
+from worker.errors import SettingsError
+
 Checks = Callable[[], Awaitable[Mapping[str, str | None]]]
 """Each part by name, with None where it is well and otherwise what is wrong with it."""
 
@@ -23,7 +25,7 @@ class HealthServer:
 
     def __init__(self, host: str, port: int, checks: Checks) -> None:
         self._checks = checks
-        self._socket = socket.create_server((host, port))
+        self._socket = _listening(host, port)
         config = uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False, server_header=False)
         self._server = _Quiet(config)
         self._serving: asyncio.Task[None] | None = None
@@ -62,6 +64,16 @@ class HealthServer:
             shown = {name: problem or "ok" for name, problem in parts.items()}
             return _UNAVAILABLE if wrong else _OK, {"status": "not ready" if wrong else "ready", **shown}
         return _NOT_FOUND, {"paths": ["/livez", "/readyz"]}
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port))
+    except OSError as error:
+        raise SettingsError(
+            f"HEROES_HTTP_PORT: {host}:{port} can't be listened on ({error.strerror}); another worker may be there:"
+            " choose another port, or 0 for any free one"
+        ) from None
 
 
 class _Quiet(uvicorn.Server):

@@ -5,9 +5,12 @@ events and logs.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import reduce
 from hashlib import sha256
-from typing import Annotated, Any
+from operator import or_
+from typing import Annotated, Any, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
@@ -38,18 +41,19 @@ class Decoder:
     """Knows the command types that this worker takes."""
 
     def __init__(self, commands: Sequence[type[Command]], max_body_bytes: int) -> None:
-        union: Any = commands[0]
-        for command in commands[1:]:
-            union |= command
-        tagged: Any = Annotated[union, Field(discriminator="type")] if len(commands) > 1 else union
-        self._adapter: TypeAdapter[Any] = TypeAdapter(tagged)
-        self._id: TypeAdapter[str] = TypeAdapter(MessageId)
-        self._instant: TypeAdapter[str] = TypeAdapter(Instant)
-        self._correlation_id: TypeAdapter[str] = TypeAdapter(ShortText)
+        self._types = frozenset(
+            kind for command in commands for kind in get_args(command.model_fields["type"].annotation)
+        )
+        self._expected_types = f"type should be one of {', '.join(sorted(self._types))}"
+        union: Any = reduce(or_, commands)
+        self._tagged = len(commands) > 1
+        shape: Any = Annotated[union, Field(discriminator="type")] if self._tagged else union
+        self._adapter: TypeAdapter[Any] = TypeAdapter(shape)
+        self._traits = _TraitsReader()
         self._max_body_bytes = max_body_bytes
 
     def decode(self, body: bytes, content_type: str | None) -> Command | Undecodable:
-        """The command, checked in full, or why there is none. Synchronous: the hero's turn is taken right after."""
+        """The command, checked in full, or why there is none. Synchronous: the command's turn is taken right after."""
         if not _is_json(content_type):
             return self._undecodable(body, "content type should be application/cloudevents+json or application/json")
         if len(body) > self._max_body_bytes:
@@ -57,20 +61,40 @@ class Decoder:
         try:
             command: Command = self._adapter.validate_json(body)
         except ValidationError as error:
-            return self._undecodable(body, _describe(error), _reason(error))
+            return self._undecodable(body, self._describe(error))
         return command
 
-    def _undecodable(self, body: bytes, detail: str, reason: Reason = Reason.INVALID_COMMAND) -> Undecodable:
-        return Undecodable(Letter(reason, shortened(detail)), self._traits(body), sha256(body).hexdigest())
+    def _undecodable(self, body: bytes, detail: str) -> Undecodable:
+        document: object = None
+        if len(body) <= _READ_AT_MOST_TIMES_THE_LIMIT * self._max_body_bytes:
+            with suppress(ValueError):
+                document = from_json(body)
+        kind = document.get("type") if isinstance(document, dict) else None
+        letter = Letter(Reason.INVALID_COMMAND, shortened(detail))
+        if isinstance(kind, str) and kind not in self._types:
+            letter = Letter(Reason.UNKNOWN_TYPE, self._expected_types)
+        return Undecodable(letter, self._traits.read(document), sha256(body).hexdigest())
 
-    def _traits(self, body: bytes) -> Traits:
-        """What can be read of a message that is wrong, each part for itself."""
-        if len(body) > _READ_AT_MOST_TIMES_THE_LIMIT * self._max_body_bytes:
-            return Traits()
-        try:
-            document = from_json(body)
-        except ValueError:
-            return Traits()
+    def _describe(self, error: ValidationError) -> str:
+        """Where it is wrong and what is expected there, without what stood there."""
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        if errors[0]["type"].startswith("union_tag"):  # pydantic's own text would quote the value
+            return self._expected_types
+        shown = [_where(item["loc"][1 if self._tagged else 0 :]) + item["msg"] for item in errors[:_SHOWN_ERRORS]]
+        more = [f"and {len(errors) - _SHOWN_ERRORS} more"] if len(errors) > _SHOWN_ERRORS else []
+        return "; ".join(shown + more)
+
+
+class _TraitsReader:
+    """Reads what can be read of a message that is wrong, each part for itself."""
+
+    def __init__(self) -> None:
+        self._id: TypeAdapter[str] = TypeAdapter(MessageId)
+        self._instant: TypeAdapter[str] = TypeAdapter(Instant)
+        self._correlation_id: TypeAdapter[str] = TypeAdapter(ShortText)
+
+    def read(self, document: object) -> Traits:
+        """Whatever is missing or wrong stays None."""
         if not isinstance(document, dict):
             return Traits()
         kind = document.get("type")
@@ -94,18 +118,6 @@ def _is_json(content_type: str | None) -> bool:
     return content_type is None or content_type.split(";")[0].strip().lower() in _CONTENT_TYPES
 
 
-def _reason(error: ValidationError) -> Reason:
-    """A well-formed type that nobody here handles is told apart from a message that is wrong."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    named = isinstance(first["input"], dict) and isinstance(first["input"].get("type"), str)
-    return Reason.UNKNOWN_TYPE if first["type"] == "union_tag_invalid" and named else Reason.INVALID_COMMAND
-
-
-def _describe(error: ValidationError) -> str:
-    """Where it is wrong and what is expected there; pydantic puts the value only where it is asked to."""
-    errors = error.errors(include_url=False, include_context=False, include_input=False)
-    shown = [
-        f"{'.'.join(str(part)[:100] for part in item['loc'][1:])}: {item['msg']}" for item in errors[:_SHOWN_ERRORS]
-    ]
-    more = [f"and {len(errors) - _SHOWN_ERRORS} more"] if len(errors) > _SHOWN_ERRORS else []
-    return "; ".join(line.removeprefix(": ") for line in shown + more)
+def _where(location: tuple[str | int, ...]) -> str:
+    path = ".".join(str(part)[:_SHOWN_CHARACTERS] for part in location)
+    return f"{path}: " if path else ""

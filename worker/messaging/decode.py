@@ -61,19 +61,26 @@ class Decoder:
         try:
             command: Command = self._adapter.validate_json(body)
         except ValidationError as error:
-            return self._undecodable(body, self._describe(error))
+            return self._refused(body, error)
         return command
 
-    def _undecodable(self, body: bytes, detail: str) -> Undecodable:
-        document: object = None
+    def _refused(self, body: bytes, error: ValidationError) -> Undecodable:
+        document = self._document(body)
+        kind = document.get("type") if isinstance(document, dict) else None
+        if isinstance(kind, str) and kind not in self._types:
+            return self._undecodable(body, self._expected_types, Reason.UNKNOWN_TYPE)
+        return self._undecodable(body, self._describe(error))
+
+    def _undecodable(self, body: bytes, detail: str, reason: Reason = Reason.INVALID_COMMAND) -> Undecodable:
+        traits = self._traits.read(self._document(body))
+        return Undecodable(Letter(reason, shortened(detail)), traits, sha256(body).hexdigest())
+
+    def _document(self, body: bytes) -> object:
+        """What the body says, if it is JSON at all and short enough to be read here."""
         if len(body) <= _READ_AT_MOST_TIMES_THE_LIMIT * self._max_body_bytes:
             with suppress(ValueError):
-                document = from_json(body)
-        kind = document.get("type") if isinstance(document, dict) else None
-        letter = Letter(Reason.INVALID_COMMAND, shortened(detail))
-        if isinstance(kind, str) and kind not in self._types:
-            letter = Letter(Reason.UNKNOWN_TYPE, self._expected_types)
-        return Undecodable(letter, self._traits.read(document), sha256(body).hexdigest())
+                return from_json(body)
+        return None
 
     def _describe(self, error: ValidationError) -> str:
         """Where it is wrong and what is expected there, without what stood there."""

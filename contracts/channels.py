@@ -14,6 +14,9 @@ EVENT_LOG = "heroes.events.log"
 QUERIES = "heroes.queries"
 DEAD_LETTERS = "heroes.dead_letters"
 
+# Only queues that exist to take replies: a sender must not make the worker write into anybody's queue.
+REPLY_TO_PATTERN = r"(amq\.gen-|amq\.rabbitmq\.reply-to\.|heroes\.replies\.)[A-Za-z0-9._=+/-]{1,200}"
+
 QUERY_TYPES = ("hero.get", "hero.list")
 COMMAND_REJECTED = "hero.command_rejected"
 COMMAND_DEAD_LETTERED = "hero.command_dead_lettered"

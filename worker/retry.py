@@ -1,4 +1,4 @@
-"""Tries again in place: the delivery stays unacknowledged and its hero's lane taken, so nothing overtakes it.
+"""Tries again in place: the delivery stays unacknowledged and its lane taken, so nothing overtakes it.
 
 Only a statement that a live server refused, or a bug, costs an attempt; while a service is away no budget burns.
 """

@@ -9,8 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 from yarl import URL
 
 from worker.errors import SettingsError
@@ -28,11 +26,8 @@ def _amqp(value: str) -> str:
 
 
 def _postgresql(value: str) -> str:
-    try:
-        url = make_url(value)
-    except ArgumentError:
-        url = None
-    if url is None or url.drivername != "postgresql+asyncpg" or not url.host:
+    parsed = URL(value)
+    if parsed.scheme != "postgresql+asyncpg" or not parsed.host or len(parsed.path) <= 1:
         raise ValueError("should be like postgresql+asyncpg://user:password@host:5432/database")
     return value
 

@@ -8,11 +8,10 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from worker.failsafe import Failure, caught
 from worker.messaging.publisher import EventPublisher
 from worker.persistence import inbox
+from worker.persistence.database import Sessions
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
 
@@ -27,7 +26,7 @@ _log = logging.getLogger(__name__)
 class Sweeper:
     """Runs beside the commands for as long as the worker lives."""
 
-    sessions: async_sessionmaker[AsyncSession]
+    sessions: Sessions
     events: EventPublisher
     marker: Marker
     gate: Gate

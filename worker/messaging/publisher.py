@@ -5,6 +5,7 @@ Events are not mandatory: one that nobody is bound to is dropped, as in any publ
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import aio_pika
 from aio_pika import DeliveryMode
@@ -15,6 +16,9 @@ from worker.messaging.channel import ConfirmedChannel
 from worker.outcomes import EventDocument
 
 APP_ID = "heroes-worker"
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_YEAR_10000_SECONDS = 253_402_300_800
 
 
 class EventPublisher:
@@ -50,7 +54,13 @@ def as_message(event: EventDocument, *, correlation_id: str | None = None) -> ai
         correlation_id=correlation_id or envelope["correlationid"],
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.PERSISTENT,
-        timestamp=instant(time) if time else None,
+        timestamp=_amqp_timestamp(time) if time else None,
         app_id=APP_ID,
         headers={"traceparent": envelope["traceparent"]} if "traceparent" in envelope else None,
     )
+
+
+def _amqp_timestamp(time: str) -> datetime | None:
+    """AMQP counts seconds from 1970 on and the client stops at the year 9999; a command may tell any time."""
+    seconds = (instant(time) - _EPOCH).total_seconds()
+    return datetime.fromtimestamp(seconds, UTC) if 0 <= seconds < _YEAR_10000_SECONDS else None

@@ -8,13 +8,13 @@ import re
 
 from aio_pika.abc import AbstractIncomingMessage
 
+from contracts.channels import REPLY_TO_PATTERN
 from worker.failsafe import caught
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.publisher import as_message
 from worker.outcomes import Outcome
 
-# Only queues that exist to take replies: a sender must not make the worker write into anybody's queue.
-_REPLY_TO = re.compile(r"(amq\.gen-|amq\.rabbitmq\.reply-to\.|heroes\.replies\.)[A-Za-z0-9._=+/-]{1,200}")
+_REPLY_TO = re.compile(REPLY_TO_PATTERN)
 _UNDER_WAY_AT_MOST = 1000
 _FINISH_SECONDS = 1.0
 

@@ -3,11 +3,9 @@
 Both may be run at any time and by two at once: what is right already stays untouched.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-
-from sqlalchemy.ext.asyncio import AsyncEngine
+from typing import Any
 
 from worker.errors import RefuseToStartError
 from worker.messaging import topology
@@ -69,12 +67,6 @@ def _about(version: tuple[int, ...]) -> str:
     return name
 
 
-@asynccontextmanager
-async def _reached(settings: Settings) -> AsyncIterator[AsyncEngine]:
-    engine = schema.migration_engine(settings.database_url)
-    try:
-        shown = without_password(settings.database_url)
-        await schema.wait_until_reachable(engine, shown, settings.startup_timeout_seconds)
-        yield engine
-    finally:
-        await engine.dispose()
+def _reached(settings: Settings) -> AbstractAsyncContextManager[Any]:
+    shown = without_password(settings.database_url)
+    return schema.reached(settings.database_url, shown, settings.startup_timeout_seconds)

@@ -19,6 +19,9 @@ _SIDE_POOL_SIZE = 2
 _POOL_TIMEOUT_SECONDS = 5
 
 
+Sessions = async_sessionmaker[AsyncSession]
+
+
 @dataclass(frozen=True, slots=True)
 class Database:
     """Two pools: one for commands, as large as their concurrency, and a small one for everything beside them."""
@@ -26,8 +29,8 @@ class Database:
     url: str
     engine: AsyncEngine
     side_engine: AsyncEngine
-    sessions: async_sessionmaker[AsyncSession]
-    side_sessions: async_sessionmaker[AsyncSession]
+    sessions: Sessions
+    side_sessions: Sessions
     connect_args: dict[str, Any]
 
     @classmethod
@@ -86,6 +89,6 @@ def _engine(url: str, connect_args: dict[str, Any], pool_size: int) -> AsyncEngi
     )
 
 
-def _sessions(engine: AsyncEngine) -> async_sessionmaker[AsyncSession]:
+def _sessions(engine: AsyncEngine) -> Sessions:
     # Statements are written out, so there is no state to flush or to expire.
     return async_sessionmaker(engine, expire_on_commit=False, autoflush=False)

@@ -7,10 +7,9 @@ the process dies before the mark, the events are published once more, with the s
 import asyncio
 import logging
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-
 from worker.failsafe import Failure, caught
 from worker.persistence import inbox
+from worker.persistence.database import Sessions
 
 _GROUP_SECONDS = 0.1
 _GROUP_SIZE = 500
@@ -22,7 +21,7 @@ _log = logging.getLogger(__name__)
 class Marker:
     """Remembers what is confirmed until its row says so."""
 
-    def __init__(self, sessions: async_sessionmaker[AsyncSession]) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
         self._unmarked: dict[str, None] = {}
         self._wake = asyncio.Event()

@@ -4,6 +4,8 @@ Two that migrate at once do it one after the other, under an advisory lock; the 
 """
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from alembic import command
@@ -26,9 +28,19 @@ _REFUSALS = {
 }
 
 
-def migration_engine(url: str) -> AsyncEngine:
-    """An engine without the worker's time-outs: a migration may take long."""
-    return create_async_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_SECONDS})
+@asynccontextmanager
+async def reached(url: str, shown_url: str, within_seconds: float) -> AsyncIterator[AsyncEngine]:
+    """An engine whose database answers, without the worker's time-outs: a migration may take long.
+
+    Raises:
+        RefuseToStartError: as `wait_until_reachable`.
+    """
+    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_SECONDS})
+    try:
+        await wait_until_reachable(engine, shown_url, within_seconds)
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 async def migrate(engine: AsyncEngine, revision: str = "head") -> None:

@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
 from worker.outcomes import Handled, Outcome
 from worker.persistence import inbox
+from worker.persistence.database import Sessions
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.permits import Permits
 
@@ -25,7 +26,7 @@ Decide = Callable[[AsyncSession, Claim], Awaitable[Outcome]]
 class UnitOfWork:
     """Opens the one transaction of a command, with a permit in hand."""
 
-    sessions: async_sessionmaker[AsyncSession]
+    sessions: Sessions
     permits: Permits
 
     async def run(self, command: Command, decide: Decide) -> Outcome | IdReused:

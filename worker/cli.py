@@ -7,6 +7,7 @@ away, 4 schema or topology missing or wrong.
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 import typer
@@ -77,8 +78,16 @@ async def _work(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, _leave_or_end, asked_to_leave)
-    async with running_worker(settings):
-        await asked_to_leave.wait()
+    leaving = loop.create_task(asked_to_leave.wait())
+    async with AsyncExitStack() as stack:
+        starting = loop.create_task(stack.enter_async_context(running_worker(settings)))
+        await asyncio.wait((starting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+            await leaving
+        else:  # asked to leave while still waiting for a service
+            starting.cancel()
+            await asyncio.wait((starting,))
 
 
 def _leave_or_end(asked_to_leave: asyncio.Event) -> None:

@@ -18,16 +18,24 @@ PREFIX = "HEROES_"
 _Seconds = Annotated[float, Field(gt=0, le=86_400)]
 
 
+def _parts(value: str) -> URL:
+    """The URL, or an empty one where it is none: the parser's own words would quote what may be a password."""
+    try:
+        return URL(value)
+    except ValueError:
+        return URL()
+
+
 def _amqp(value: str) -> str:
-    parsed = URL(value)
-    if parsed.scheme not in {"amqp", "amqps"} or not parsed.host:
+    parts = _parts(value)
+    if parts.scheme not in {"amqp", "amqps"} or not parts.host:
         raise ValueError("should be like amqp://user:password@host:5672/virtual-host (or amqps)")
     return value
 
 
 def _postgresql(value: str) -> str:
-    parsed = URL(value)
-    if parsed.scheme != "postgresql+asyncpg" or not parsed.host or len(parsed.path) <= 1:
+    parts = _parts(value)
+    if parts.scheme != "postgresql+asyncpg" or not parts.host or len(parts.path) <= 1:
         raise ValueError("should be like postgresql+asyncpg://user:password@host:5432/database")
     return value
 
@@ -37,8 +45,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
-    rabbitmq_url: Annotated[str, AfterValidator(_amqp)] = Field(description="where RabbitMQ is, with the virtual host")
-    database_url: Annotated[str, AfterValidator(_postgresql)] = Field(description="where PostgreSQL is")
+    rabbitmq_url: Annotated[str, AfterValidator(_amqp)] = Field(
+        repr=False, description="where RabbitMQ is, with the virtual host"
+    )
+    database_url: Annotated[str, AfterValidator(_postgresql)] = Field(repr=False, description="where PostgreSQL is")
     concurrency: int = Field(16, ge=1, le=500, description="commands at work in one process = size of its pool")
     prefetch: int = Field(32, ge=1, le=10_000, description="unacknowledged commands from one queue")
     worker_id: str = Field(

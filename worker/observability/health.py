@@ -26,7 +26,9 @@ class HealthServer:
     def __init__(self, host: str, port: int, checks: Checks) -> None:
         self._checks = checks
         self._socket = _listening(host, port)
-        config = uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False, server_header=False)
+        config = uvicorn.Config(
+            self._app, interface="asgi3", lifespan="off", log_config=None, access_log=False, server_header=False
+        )
         self._server = _Quiet(config)
         self._serving: asyncio.Task[None] | None = None
 

@@ -19,8 +19,10 @@ def configure_logging(log_format: str, log_level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor]
+    # A frame's local variables may hold a password or a secret name.
+    without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
     if log_format == "json":
-        last = [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        last = [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
     else:
         plain = structlog.dev.plain_traceback
         last = [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)]

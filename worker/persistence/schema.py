@@ -4,6 +4,7 @@ Two that migrate at once do it one after the other, under an advisory lock; the 
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ _REFUSALS = {
     "28": "refuses this user and password",
     "3D": "has no such database",
 }
+
+_log = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -88,6 +91,7 @@ async def wait_until_reachable(engine: AsyncEngine, shown_url: str, within_secon
                 f"PostgreSQL at {shown_url} did not answer within {within_seconds:g} s"
                 f" ({type(failure.error).__name__}): is it running, and is HEROES_DATABASE_URL right?"
             )
+        _log.warning("waiting for PostgreSQL at %s (%s)", shown_url, type(failure.error).__name__)
         await asyncio.sleep(_RETRY_SECONDS)
 
 

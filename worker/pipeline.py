@@ -91,19 +91,21 @@ class Pipeline:
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
         confirmed = outcome.published or (outcome.recorded and outcome.command_id in self.marker)
         if not confirmed:
-            await self.retry.until_done(lambda: self._publish(delivery, outcome))
+            await self._publish(delivery, outcome)
             if outcome.recorded and outcome.command_id:
                 self.marker.confirmed(outcome.command_id)
         self.replies.send_soon(delivery.message, outcome)
 
     async def _publish(self, delivery: Delivery, outcome: Outcome) -> None:
-        if outcome.letter:
-            await self.letters.send(delivery.message, outcome.letter)
-            _log.error("dead-lettered %s: %s", outcome.command_id or "a message", outcome.letter.reason)
+        """Letter and events are confirmed, however long it takes; what is confirmed is not sent again."""
+        letter, events = outcome.letter, outcome.events
+        if letter:
+            await self.retry.until_done(lambda: self.letters.send(delivery.message, letter))
+            _log.error("dead-lettered %s: %s", outcome.command_id or "a message", letter.reason)
         elif outcome.kind is OutcomeKind.REJECTED:
             _log.info("rejected %s", outcome.command_id)
-        if outcome.events:
-            await self.events.publish(outcome.events)
+        if events:
+            await self.retry.until_done(lambda: self.events.publish(events))
 
 
 def _id_reused(delivery: Delivery, command: Command) -> Outcome:

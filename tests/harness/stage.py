@@ -43,6 +43,11 @@ class Stage:
         rows = await self.rows("SELECT * FROM inbox WHERE command_id = $1", command_id)
         return rows[0] if rows else None
 
+    async def is_published(self, command_id: str) -> bool:
+        """The row of this command owes nothing any more."""
+        row = await self.inbox(command_id)
+        return row is not None and row["published_at"] is not None
+
     async def hero(self, hero_id: int) -> Mapping[str, Any] | None:
         """The row of one hero."""
         rows = await self.rows("SELECT * FROM hero WHERE id = $1", hero_id)

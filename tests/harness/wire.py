@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, AbstractQueue
 
 from contracts.envelope import Command
-from tests.harness.stage import DEADLINE_SECONDS, Stage
+from tests.harness.commands import create
+from tests.harness.stage import DEADLINE_SECONDS, Stage, eventually
 
 COMMANDS, EVENTS, DEAD_LETTERS = "heroes.commands", "heroes.events", "heroes.dead_letters"
 
@@ -62,9 +64,44 @@ class Wire:
             f"{count} events of {command_id}",
         )
 
+    async def event_messages_of(self, command_id: str, count: int = 1) -> list[AbstractIncomingMessage]:
+        """The same with their AMQP properties and the very bytes."""
+        return await self.events_where(lambda event: event["causationid"] == command_id, count)
+
+    async def events_where(
+        self, matches: Callable[[Mapping[str, Any]], bool], count: int = 1
+    ) -> list[AbstractIncomingMessage]:
+        """The first `count` events whose envelopes match, in the order in which they came."""
+        return await self._wait(
+            lambda: [message for message in self.events if matches(document(message))], count, f"{count} such events"
+        )
+
     async def letters_of(self, matches: Callable[[AbstractIncomingMessage], bool], count: int = 1) -> list[Any]:
         """The first `count` dead letters that match."""
         return await self._wait(lambda: [one for one in self.letters if matches(one)], count, f"{count} dead letters")
+
+    async def letters_with(self, body: bytes, count: int = 1) -> list[AbstractIncomingMessage]:
+        """The first `count` dead letters with exactly this body."""
+        return await self._wait(
+            lambda: [one for one in self.letters if one.body == body], count, f"{count} dead letters of {body[:300]!r}"
+        )
+
+    async def settled(self, routing_key: str) -> None:
+        """Everything sent before with this key is acknowledged, and all that it caused has arrived here.
+
+        True of a worker of prefetch 1: it gets these two only after that, and publishes letters and events in order.
+        """
+        bad, good = f"barrier {uuid4()}".encode(), create(name="Barrier")
+        await asyncio.gather(self.publish(bad, routing_key), self.publish(good.to_json(), routing_key))
+        await self.letters_with(bad)
+        await self.events_of(good.id)
+
+    @asynccontextmanager
+    async def replies(self, name: str | None = None) -> AsyncIterator["Replies"]:
+        """An exclusive queue for replies, named by the broker (`amq.gen-`) or by us."""
+        queue = await self.channel.declare_queue(name, exclusive=True)
+        yield Replies(queue.name, queue)
+        await queue.delete(if_unused=False, if_empty=False)
 
     async def outcome(self, command: Command) -> dict[str, Any]:
         """Sends a command and waits for its first event."""
@@ -92,6 +129,30 @@ class Wire:
             except TimeoutError:
                 raise AssertionError(f"waited {DEADLINE_SECONDS:g} s for {what}, got {len(find())}") from None
             return find()
+
+
+@dataclass(frozen=True, slots=True)
+class Replies:
+    """A queue that takes replies."""
+
+    name: str
+    queue: AbstractQueue
+
+    async def next(self) -> AbstractIncomingMessage:
+        """The next reply, waited for."""
+        found: list[AbstractIncomingMessage] = []
+
+        async def look() -> bool:
+            message = await self.queue.get(no_ack=True, fail=False)
+            found.extend([message] if message else [])
+            return message is not None
+
+        await eventually(look, f"a reply in {self.name}")
+        return found[0]
+
+    async def is_empty(self) -> bool:
+        """Nothing stands in it just now."""
+        return await self.queue.get(no_ack=True, fail=False) is None
 
 
 def document(message: AbstractIncomingMessage) -> dict[str, Any]:

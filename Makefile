@@ -1,0 +1,48 @@
+# Everything from a clean clone: python3 (3.11 to 3.13), make and a network are enough.
+#
+#   make demo
+#   make test ARGS="-k inbox -x"            ARGS goes to pytest
+#   make test PYTHON=/opt/bin/python3.12    PYTHON makes a new .venv; `make clean` removes the old one
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: help
+help: ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: demo
+demo: $(INSTALLED) ## See the whole thing at work, in about half a minute; it leaves nothing running
+	@$(BIN)/python -m worker.local.demo
+
+.PHONY: run
+run: $(INSTALLED) ## Run RabbitMQ, PostgreSQL and a worker until Ctrl-C
+	@$(BIN)/python -m worker.local.run
+
+.PHONY: test
+test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
+	@$(BIN)/python -m pytest --durations=10 $(ARGS)
+
+.PHONY: lint
+lint: $(INSTALLED) ## Check style, format and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+.PHONY: lock
+lock: ## Write requirements.lock anew, with the newest versions that pyproject.toml allows
+	@PYTHON='$(PYTHON)' tools/environment lock
+
+.PHONY: clean
+clean: ## Remove .venv and everything else that was made here
+	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp comes last: an interrupted installation is taken up again.
+$(INSTALLED): requirements.lock pyproject.toml tools/environment
+	@PYTHON='$(PYTHON)' tools/environment install
+	@touch $@

@@ -1,0 +1,28 @@
+"""A worker in this process, and the proof afterwards that it left nothing behind in its queues."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aio_pika
+
+from contracts.channels import command_queues
+from tests.harness.stage import Stage
+from worker.app import HEROES, Entity, Worker, running_worker
+
+
+@asynccontextmanager
+async def tidy_worker(stage: Stage, entity: Entity = HEROES, **settings: Any) -> AsyncIterator[Worker]:
+    """A worker at work. When it has left, everything that it had taken was acknowledged: its queues are empty."""
+    async with running_worker(stage.settings(**{"shutdown_timeout_seconds": 5, **settings}), entity) as worker:
+        yield worker
+    left = await _ready(stage)
+    assert not left, f"handed out and never acknowledged: {left}"
+
+
+async def _ready(stage: Stage) -> dict[str, int]:
+    async with await aio_pika.connect(stage.rabbitmq_url) as connection:
+        channel = await connection.channel()
+        queues = [await channel.declare_queue(name, passive=True) for name in command_queues()]
+        counts = {queue.name: queue.declaration_result.message_count or 0 for queue in queues}
+    return {name: count for name, count in counts.items() if count}

@@ -1,0 +1,349 @@
+"""The `heroes` program as an operator types it: what it says, and the exit code that a script reads."""
+
+import asyncio
+import json
+import os
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aio_pika
+import pytest
+import pytest_asyncio
+
+from tests.harness.program import assert_no_password, heroes
+from tests.harness.stage import Stage
+from worker.app import Worker, running_worker
+from worker.local import Services
+from worker.operations import prepare
+
+ROOT = Path(__file__).parents[2]
+NOWHERE = {
+    "HEROES_RABBITMQ_URL": "amqp://ann:Zx9Qk7-password@127.0.0.1:1/v",
+    "HEROES_DATABASE_URL": "postgresql+asyncpg://ann:Zx9Qk7-password@127.0.0.1:1/d",
+}
+DONE, REFUSED, USAGE, UNREACHABLE, UNPREPARED = range(5)
+
+
+@dataclass(frozen=True)
+class Said:
+    """How a program ended and what it wrote."""
+
+    code: int
+    output: str
+
+    def ends(self, code: int, *sentences: str) -> "Said":
+        """Also: whatever happened, nobody is shown a traceback."""
+        assert "Traceback" not in self.output, self.output
+        assert self.code == code, self.output
+        for sentence in sentences:
+            assert sentence in self.output, self.output
+        return self
+
+    @property
+    def document(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.output)
+        return parsed
+
+
+# Starting `heroes` costs more than a second of imports. This imports it once and runs every command line in a process
+# of its own all the same: a fork, with the environment, the arguments, the output and the exit code of a fresh start.
+PRESS = """
+import gc, json, os, sys
+import worker.cli
+gc.collect()
+gc.freeze()
+for line in sys.stdin:
+    environment, arguments = json.loads(line)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        os.dup2(writing, 1)
+        os.dup2(writing, 2)
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.argv = ["heroes", *arguments]
+        try:
+            worker.cli.main()
+        except SystemExit as leaving:
+            sys.stdout.flush()
+            os._exit(leaving.code or 0)  # what else the interpreter would tidy up costs more than the command
+        raise AssertionError("the program never leaves in another way")
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        output = said.read()
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(json.dumps([code, output]), flush=True)
+"""
+
+
+class Press:
+    """Runs one command line after the other."""
+
+    def __init__(self, process: Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
+
+    @classmethod
+    @asynccontextmanager
+    async def ready(cls) -> AsyncIterator["Press"]:
+        inherited = _environment()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", PRESS, stdin=PIPE, stdout=PIPE, env=inherited, cwd=ROOT
+        )
+        try:
+            yield cls(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await process.wait()
+
+    async def run(self, environment: Mapping[str, str], *arguments: str) -> Said:
+        given = _environment() | {"HEROES_STARTUP_TIMEOUT_SECONDS": "2"} | dict(environment)
+        self._in.write(json.dumps([given, arguments]).encode() + b"\n")
+        async with asyncio.timeout(30):
+            code, output = json.loads(await self._out.readline())
+        assert_no_password(output, environment)
+        return Said(code, output)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("HEROES_")}
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def press() -> AsyncIterator[Press]:
+    async with Press.ready() as one:
+        yield one
+
+
+async def run_anew(environment: Mapping[str, str], *arguments: str) -> Said:
+    """The installed program itself."""
+    async with heroes(environment, *arguments) as program:
+        code = await program.ended(within_seconds=30)
+        return Said(code, program.output)
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def worker(stage: Stage) -> AsyncIterator[Worker]:
+    async with running_worker(stage.settings(shutdown_timeout_seconds=5)) as running:
+        yield running
+
+
+@pytest.fixture
+def fresh(services: Services) -> Iterator[Stage]:
+    """A corner with nothing in it."""
+    with services.virtual_host("cli") as rabbitmq_url, services.database("cli") as database_url:
+        yield Stage(rabbitmq_url, database_url)
+
+
+@asynccontextmanager
+async def channel_in(stage: Stage) -> AsyncIterator[aio_pika.abc.AbstractChannel]:
+    async with await aio_pika.connect(stage.rabbitmq_url) as connection:
+        yield await connection.channel()
+
+
+async def test_check_says_what_is_missing_and_setup_mends_it(press: Press, fresh: Stage) -> None:
+    environment = fresh.environment()
+    missing = (await press.run(environment, "check")).ends(UNPREPARED, "no tables of ours yet: run heroes setup")
+    assert "exchange heroes.commands is missing: run heroes setup" in missing.output
+    assert "queue heroes.commands.15 is missing: run heroes setup" in missing.output
+    (await press.run(environment, "setup")).ends(
+        DONE, "the tables are those of this version", "queues and bindings are"
+    )
+    (await press.run(environment, "setup")).ends(DONE)
+    right = (await press.run(environment, "check")).ends(DONE, "RabbitMQ ")
+    assert "✗" not in right.output
+
+
+async def test_two_setups_at_once_both_succeed_and_so_does_the_installed_program(fresh: Stage) -> None:
+    for said in await asyncio.gather(*(run_anew(fresh.environment(), "setup") for _ in range(2))):
+        said.ends(DONE)
+    (await run_anew(fresh.environment(), "check")).ends(DONE)
+
+
+async def test_setup_does_only_the_part_that_it_is_asked_for(press: Press, fresh: Stage) -> None:
+    database_alone = fresh.environment() | {"HEROES_RABBITMQ_URL": NOWHERE["HEROES_RABBITMQ_URL"]}
+    broker_alone = fresh.environment() | {"HEROES_DATABASE_URL": NOWHERE["HEROES_DATABASE_URL"]}
+    (await press.run(database_alone, "setup", "--database")).ends(DONE)
+    (await press.run(broker_alone, "setup", "--broker")).ends(DONE)
+    (await press.run(fresh.environment(), "check")).ends(DONE)
+
+
+async def test_check_names_a_queue_that_is_gone_and_one_with_other_arguments(press: Press, fresh: Stage) -> None:
+    await asyncio.gather(prepare.prepare_database(fresh.settings()), prepare.prepare_broker(fresh.settings()))
+    async with channel_in(fresh) as channel:
+        await channel.queue_delete("heroes.commands.04")
+        await channel.queue_delete("heroes.commands.05")
+        await channel.declare_queue("heroes.commands.05", durable=True)
+    said = (await press.run(fresh.environment(), "check")).ends(UNPREPARED)
+    assert "queue heroes.commands.04 is missing: run heroes setup" in said.output
+    assert "queue heroes.commands.05 is there, but not as it should be" in said.output
+    assert "delete it once it is empty, then run heroes setup again" in said.output
+    (await press.run(fresh.environment(), "setup")).ends(UNPREPARED, "queue heroes.commands.05 is there, but not")
+
+
+async def test_check_names_an_exchange_that_is_gone(press: Press, fresh: Stage) -> None:
+    await asyncio.gather(prepare.prepare_database(fresh.settings()), prepare.prepare_broker(fresh.settings()))
+    async with channel_in(fresh) as channel:
+        await channel.exchange_delete("heroes.commands")
+    (await press.run(fresh.environment(), "check")).ends(
+        UNPREPARED, "exchange heroes.commands is missing: run heroes setup"
+    )
+
+
+async def test_check_says_which_setting_is_not_what_the_event_log_was_declared_with(press: Press, stage: Stage) -> None:
+    other = stage.environment(HEROES_EVENT_LOG_RETENTION_DAYS="3")
+    (await press.run(other, "check")).ends(UNPREPARED, "queue heroes.events.log", "set HEROES_EVENT_LOG_RETENTION_DAYS")
+
+
+@pytest.mark.parametrize("name", ["HEROES_RABBITMQ_URL", "HEROES_DATABASE_URL"])
+async def test_check_says_what_is_away_and_still_looks_at_the_other(press: Press, stage: Stage, name: str) -> None:
+    environment = stage.environment(**{name: NOWHERE[name], "HEROES_STARTUP_TIMEOUT_SECONDS": "0.5"})
+    said = (await press.run(environment, "check")).ends(UNREACHABLE, "did not answer within 0.5 s", name)
+    assert said.output.count("✓") == 1
+
+
+@pytest.mark.parametrize("command", [["check"], ["setup"], ["worker"]])
+async def test_everything_away_is_told_in_a_sentence(press: Press, command: list[str]) -> None:
+    said = await press.run(NOWHERE | {"HEROES_STARTUP_TIMEOUT_SECONDS": "0.5"}, *command)
+    said.ends(UNREACHABLE, "did not answer within 0.5 s", "is it running", "***")
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("HEROES_RABBITMQ_URL", "@", "x@"),
+        ("HEROES_RABBITMQ_URL", "/tests_", "/no_such_"),
+        ("HEROES_DATABASE_URL", "@", "x@"),
+        ("HEROES_DATABASE_URL", "/tests_", "/no_such_"),
+    ],
+)
+async def test_a_wrong_password_or_name_is_a_wrong_setting(
+    press: Press, stage: Stage, name: str, old: str, new: str
+) -> None:
+    right = stage.environment()
+    wrong = right | {name: right[name].replace(old, new, 1)}
+    (await press.run(wrong, "check")).ends(USAGE, f"{name}: ")
+
+
+async def test_wrong_settings_are_told_one_in_a_line(press: Press, stage: Stage) -> None:
+    environment = stage.environment(HEROES_CONCURRENCY="many", HEROES_LOG_LEVEL="LOUD")
+    said = (await press.run(environment, "check")).ends(USAGE, "HEROES_CONCURRENCY: ", "HEROES_LOG_LEVEL: ")
+    assert len(said.output.strip().splitlines()) == 2
+
+
+async def test_a_worker_without_its_tables_or_queues_does_not_start(press: Press, fresh: Stage) -> None:
+    (await press.run(fresh.environment(), "worker")).ends(UNPREPARED, "run heroes setup")
+    await prepare.prepare_database(fresh.settings())
+    (await press.run(fresh.environment(), "worker")).ends(UNPREPARED, "queue heroes.commands.00", "run heroes setup")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["send", "--help"], ["setup", "--help"]])
+async def test_help_needs_no_settings(press: Press, arguments: list[str]) -> None:
+    said = await press.run({}, *arguments)
+    assert said.code in ({DONE} if arguments else {DONE, USAGE})
+    assert "Usage" in said.output
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["check", "--no-such-option"], ["send", "create"]])
+async def test_a_wrong_command_line_is_wrong_usage(press: Press, stage: Stage, arguments: list[str]) -> None:
+    (await press.run(stage.environment(), *arguments)).ends(USAGE)
+
+
+async def test_send_shows_what_became_of_a_hero(press: Press, stage: Stage, worker: Worker) -> None:
+    environment = stage.environment()
+    created = await press.run(environment, "send", "create", "--name", "Ada", "--secret-name", "Zx9Qk7", "--age", "3")
+    created.ends(DONE, "✓ hero.created", "name Ada, age 3, version 1")
+    assert "Zx9Qk7" not in created.output
+    hero_id = created.output.partition("id ")[2].partition(",")[0]
+    cleared = await press.run(environment, "send", "update", hero_id, "--clear-age", "--name", "Bea")
+    cleared.ends(DONE, "✓ hero.updated", "name Bea, age unknown, version 2")
+    deleted = await press.run(environment, "send", "delete", hero_id, "--expected-version", "2")
+    deleted.ends(DONE, "✓ hero.deleted", f"id {hero_id}")
+    gone = await press.run(environment, "send", "delete", hero_id)
+    gone.ends(REFUSED, "✗ rejected (hero_not_found)", f"there is no hero {hero_id}")
+
+
+async def test_send_shows_a_name_as_it_is(press: Press, stage: Stage, worker: Worker) -> None:
+    """Square brackets and colons mean nothing here, whatever they mean to the library that prints."""
+    name = "[red]Ada[/red] :smile: \\[x] [/]"
+    arguments = "create", "--name", name, "--secret-name", "s"
+    as_json = await press.run(stage.environment(), "send", "--json", *arguments)
+    plain = await press.run(stage.environment(), "send", *arguments)
+    assert as_json.ends(DONE).document["data"]["hero"]["name"] == name
+    plain.ends(DONE, f"name {name}, age unknown")
+
+
+async def test_send_prints_the_event_as_it_is_on_the_wire(press: Press, stage: Stage, worker: Worker) -> None:
+    command_id = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"
+    arguments = "create", "--name", "n" * 200, "--secret-name", "s", "--id", command_id
+    first = await press.run(stage.environment(), "send", "--json", *arguments)
+    assert first.ends(DONE).document["type"] == "hero.created"
+    assert first.document["causationid"] == command_id
+    again = await press.run(stage.environment(), "send", "--json", *arguments)
+    assert again.ends(DONE).document == first.document
+    other = await press.run(stage.environment(), "send", "--json", "delete", "1", "--id", command_id)
+    assert other.ends(REFUSED).document["data"]["reason"] == "id_reused"
+    plain = await press.run(stage.environment(), "send", "delete", "1", "--id", command_id)
+    plain.ends(REFUSED, "✗ dead-lettered (id_reused)")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["create", "--name", "", "--secret-name", "s"], "name"),
+        (["create", "--name", "n", "--secret-name", "s", "--age", "-1"], "age"),
+        (["create", "--name", "n", "--secret-name", "s", "--age", "old"], "age"),
+        (["create", "--name", "n", "--secret-name", "s", "--id", "7"], "id"),
+        (["update", "7"], "name, secret_name, age"),
+        (["update", "0", "--name", "n"], "hero_id"),
+        (["delete", "9223372036854775808"], "hero_id"),
+        (["update", "7", "--age", "1", "--clear-age"], "age"),
+    ],
+)
+async def test_send_refuses_what_is_no_command(press: Press, stage: Stage, arguments: list[str], says: str) -> None:
+    """Before anything is sent: nobody is at work here, and nobody waits."""
+    (await press.run(stage.environment(), "send", *arguments)).ends(USAGE, says)
+
+
+async def test_send_says_when_nobody_answers(press: Press, fresh: Stage) -> None:
+    await prepare.prepare_broker(fresh.settings())
+    said = await press.run(fresh.environment(), "send", "--timeout-seconds", "0.5", "delete", "1")
+    said.ends(UNREACHABLE, "no outcome of command", "sending the same command again is safe")
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        (NOWHERE["HEROES_RABBITMQ_URL"], UNREACHABLE),
+        ("http://broker/", USAGE),
+        ("nonsense", USAGE),
+        ("amqp://ann:Zx9Qk7-password@127.0.0.1:port/", USAGE),
+    ],
+)
+async def test_send_without_a_broker_says_which_setting_to_look_at(press: Press, url: str, code: int) -> None:
+    said = (await press.run({"HEROES_RABBITMQ_URL": url}, "send", "delete", "1")).ends(code, "HEROES_RABBITMQ_URL")
+    assert "Zx9Qk7" not in said.output
+
+
+async def test_send_without_any_broker_named_says_so(press: Press) -> None:
+    (await press.run({}, "send", "delete", "1")).ends(USAGE, "HEROES_RABBITMQ_URL")
+
+
+async def test_send_to_a_broker_that_is_not_set_up_says_so(press: Press, fresh: Stage) -> None:
+    (await press.run(fresh.environment(), "send", "delete", "1")).ends(UNREACHABLE, "was not confirmed")
+
+
+@pytest.mark.parametrize(("old", "new"), [("@", "x@"), ("/tests_", "/no_such_")])
+async def test_send_with_a_wrong_password_or_virtual_host_is_a_wrong_setting(
+    press: Press, stage: Stage, old: str, new: str
+) -> None:
+    url = stage.rabbitmq_url.replace(old, new, 1)
+    (await press.run({"HEROES_RABBITMQ_URL": url}, "send", "delete", "1")).ends(USAGE, "HEROES_RABBITMQ_URL")

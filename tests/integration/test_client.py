@@ -1,0 +1,167 @@
+"""The typed client against a real broker and a worker: every call gets its own outcome, or says what is unknown."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Iterator
+
+import aio_pika
+import pytest
+import pytest_asyncio
+
+from contracts.client import HeroesClient, NotConfirmedError, OutcomeTimeoutError
+from contracts.heroes import CommandDeadLettered, CommandRejected, HeroCreated, HeroDeleted, HeroUpdated
+from tests.harness.cable import Cable
+from tests.harness.commands import create, delete, update
+from tests.harness.stage import Stage
+from worker.app import Worker, running_worker
+from worker.local import Services
+from worker.messaging import topology
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="module")
+async def worker(stage: Stage) -> AsyncIterator[Worker]:
+    async with running_worker(stage.settings(shutdown_timeout_seconds=5)) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def client(stage: Stage, worker: Worker) -> AsyncIterator[HeroesClient]:
+    """A client where a worker is at work."""
+    async with HeroesClient(stage.rabbitmq_url, timeout_seconds=20) as connected:
+        yield connected
+
+
+@pytest.fixture
+def idle_url(services: Services) -> Iterator[str]:
+    """A virtual host with nothing in it, and nobody at work."""
+    with services.virtual_host("idle") as url:
+        yield url
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def idle(idle_url: str) -> str:
+    """The same with the topology in it."""
+    async with await aio_pika.connect(idle_url) as connection:
+        await topology.declare(connection, 0)
+    return idle_url
+
+
+async def test_a_call_returns_the_event_that_tells_what_became_of_the_command(client: HeroesClient) -> None:
+    created = await client.call(create(name="Ada", age=3))
+    assert isinstance(created, HeroCreated)
+    hero = created.data.hero
+    assert (hero.name, hero.age, hero.version) == ("Ada", 3, 1)
+    updated = await client.call(update(hero.id, {"age": None}, expected_version=1))
+    assert isinstance(updated, HeroUpdated)
+    assert (updated.data.hero.age, updated.data.hero.version, updated.data.changed) == (None, 2, ("age",))
+    deleted = await client.call(delete(hero.id))
+    assert isinstance(deleted, HeroDeleted)
+    assert deleted.data.hero.version == 2
+
+
+async def test_a_call_returns_a_no_as_an_event_too(client: HeroesClient) -> None:
+    command = delete(2**62)
+    rejected = await client.call(command)
+    assert isinstance(rejected, CommandRejected)
+    assert (rejected.data.code, rejected.causationid) == ("hero_not_found", command.id)
+
+
+async def test_a_call_under_a_used_id_returns_that_it_was_set_aside(client: HeroesClient) -> None:
+    command = create(name="first")
+    await client.call(command)
+    other = await client.call(create(name="second", id=command.id))
+    assert isinstance(other, CommandDeadLettered)
+    assert other.data.reason == "id_reused"
+
+
+async def test_the_same_command_again_returns_the_same_event(client: HeroesClient) -> None:
+    """What a caller does after a time-out."""
+    command = create()
+    assert await client.call(command) == await client.call(command)
+
+
+async def test_two_calls_of_the_same_command_at_once_both_get_its_event(client: HeroesClient) -> None:
+    command = create()
+    first, second = await asyncio.gather(client.call(command), client.call(command))
+    assert first == second
+
+
+async def test_two_hundred_calls_at_once_get_each_their_own_outcome(client: HeroesClient) -> None:
+    commands = [create(name=f"hero {number}") for number in range(200)]
+    events = await asyncio.gather(*map(client.call, commands))
+    for command, event in zip(commands, events, strict=True):
+        assert isinstance(event, HeroCreated)
+        assert (event.causationid, event.data.hero.name) == (command.id, command.data.name)
+
+
+async def test_a_sent_command_is_with_the_broker(idle: str) -> None:
+    command = create()
+    async with HeroesClient(idle) as client:
+        await client.send(command)
+    async with await aio_pika.connect(idle) as connection:
+        channel = await connection.channel()
+        queue = await channel.declare_queue(f"heroes.commands.{command.routing_key}", passive=True)
+    assert queue.declaration_result.message_count == 1
+
+
+async def test_a_call_that_nobody_answers_tells_the_id_to_send_again(idle: str) -> None:
+    command = create()
+    async with HeroesClient(idle, timeout_seconds=0.3) as client:
+        with pytest.raises(OutcomeTimeoutError, match=command.id) as missed:
+            await client.call(command)
+    assert missed.value.command_id == command.id
+
+
+async def test_a_call_that_was_given_up_leaves_the_client_in_order(idle: str) -> None:
+    async with HeroesClient(idle, timeout_seconds=20) as client:
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(client.call(create()), 0.2)
+        await client.send(create())
+
+
+async def test_a_command_without_an_exchange_is_not_confirmed(idle_url: str) -> None:
+    command = create()
+    async with HeroesClient(idle_url, timeout_seconds=5) as client:
+        with pytest.raises(NotConfirmedError, match=command.id):
+            await client.call(command)
+
+
+async def test_a_command_that_no_queue_takes_is_not_confirmed(idle_url: str) -> None:
+    command = create()
+    async with await aio_pika.connect(idle_url) as connection:
+        await (await connection.channel()).declare_exchange("heroes.commands", "direct", durable=True)
+    async with HeroesClient(idle_url, timeout_seconds=5) as client:
+        with pytest.raises(NotConfirmedError, match=command.id):
+            await client.send(command)
+
+
+async def test_after_a_refusal_the_same_client_sends_the_same_command_again(idle_url: str) -> None:
+    """That is what the error tells its caller to do."""
+    command = create()
+    async with HeroesClient(idle_url, timeout_seconds=5) as client:
+        with pytest.raises(NotConfirmedError):
+            await client.send(command)
+        async with await aio_pika.connect(idle_url) as connection:
+            await topology.declare(connection, 0)
+        await client.send(command)
+
+
+async def test_commands_under_way_when_the_connection_breaks_are_not_confirmed(idle: str) -> None:
+    """They may or may not be with the broker; a cancellation would tell the caller that somebody cancelled it."""
+    commands = [create() for _ in range(300)]
+    async with Cable.to(idle) as cable, HeroesClient(cable.url, timeout_seconds=5) as client:
+        sending = [asyncio.ensure_future(client.send(command)) for command in commands]
+        await asyncio.wait(sending, return_when=asyncio.FIRST_COMPLETED)
+        cable.cut()
+        async with asyncio.timeout(10):
+            ends = await asyncio.gather(*sending, return_exceptions=True)
+    failed = [end for end in ends if end is not None]
+    assert failed, "the cable was cut too late"
+    assert {type(end) for end in failed} == {NotConfirmedError}
+
+
+async def test_an_unknown_broker_is_a_connection_error() -> None:
+    with pytest.raises(ConnectionError):
+        async with HeroesClient("amqp://127.0.0.1:1/"):
+            pytest.fail("was let in")
+    gc.collect()  # while the loop runs: the AMQP client closes what never was from its `__del__`

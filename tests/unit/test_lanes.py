@@ -1,0 +1,203 @@
+"""Lanes keep the order of arrival for each key, whatever else happens, and forget keys that nobody uses."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from worker.messaging.lanes import Lanes, Turn
+
+DEADLINE_SECONDS = 5
+
+
+async def _visit(turn: Turn, name: str, seen: list[str], stay: asyncio.Event | None = None) -> None:
+    async with turn:
+        seen.append(name)
+        if stay is not None:
+            await stay.wait()
+
+
+async def _settle() -> None:
+    """Every task has gone as far as it can."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_key_is_passed_in_the_order_of_taking_turns_and_not_of_asking() -> None:
+    lanes, seen = Lanes(), list[str]()
+    turns = {name: lanes.take(["hero"]) for name in ("first", "second", "third")}
+    await asyncio.gather(*(_visit(turns[name], name, seen) for name in ("third", "second", "first")))
+    assert seen == ["first", "second", "third"]
+    assert len(lanes) == 0
+
+
+async def test_other_keys_and_no_keys_wait_for_nobody() -> None:
+    lanes, seen, stay = Lanes(), list[str](), asyncio.Event()
+    slow = asyncio.create_task(_visit(lanes.take(["a"]), "slow", seen, stay))
+    behind = asyncio.create_task(_visit(lanes.take(["a"]), "behind", seen))
+    await asyncio.wait_for(_visit(lanes.take(["b"]), "other", seen), DEADLINE_SECONDS)
+    await asyncio.wait_for(_visit(lanes.take([]), "none", seen), DEADLINE_SECONDS)
+    assert seen == ["slow", "other", "none"]
+    stay.set()
+    await asyncio.gather(slow, behind)
+    assert len(lanes) == 0
+
+
+async def test_a_turn_over_several_keys_waits_for_all_of_them_and_holds_all_of_them() -> None:
+    lanes, seen, stay = Lanes(), list[str](), asyncio.Event()
+    a, b = asyncio.Event(), asyncio.Event()
+    tasks = [
+        asyncio.create_task(_visit(lanes.take(keys), name, seen, until))
+        for name, keys, until in (
+            ("a", ["a"], a),
+            ("b", ["b"], b),
+            ("both", ["b", "a", "b"], stay),
+            ("after a", ["a"], None),
+            ("after b", ["b"], None),
+        )
+    ]
+    await _settle()
+    assert seen == ["a", "b"]
+    a.set()
+    await _settle()
+    assert seen == ["a", "b"]
+    b.set()
+    await _settle()
+    assert seen == ["a", "b", "both"]
+    stay.set()
+    await asyncio.gather(*tasks)
+    assert seen[3:] == ["after a", "after b"]
+    assert len(lanes) == 0
+
+
+async def test_two_turns_over_the_same_keys_in_another_order_do_not_wait_for_each_other() -> None:
+    lanes, seen = Lanes(), list[str]()
+    turns = lanes.take(["a", "b"]), lanes.take(["b", "a"])
+    both = asyncio.gather(*(_visit(turn, str(number), seen) for number, turn in enumerate(turns)))
+    await asyncio.wait_for(both, DEADLINE_SECONDS)
+    assert seen == ["0", "1"]
+
+
+async def test_whoever_leaves_early_lets_nobody_overtake_and_holds_nobody_up() -> None:
+    lanes, seen, stay = Lanes(), list[str](), asyncio.Event()
+    first = asyncio.create_task(_visit(lanes.take(["hero"]), "first", seen, stay))
+    turn = lanes.take(["hero"])
+    impatient = asyncio.create_task(_visit(turn, "impatient", seen))
+    last = asyncio.create_task(_visit(lanes.take(["hero"]), "last", seen))
+    await _settle()
+    impatient.cancel()
+    await asyncio.gather(impatient, return_exceptions=True)
+    turn.give_up()
+    turn.give_up()
+    await _settle()
+    assert seen == ["first"]
+    stay.set()
+    await asyncio.wait_for(asyncio.gather(first, last), DEADLINE_SECONDS)
+    assert seen == ["first", "last"]
+    assert len(lanes) == 0
+
+
+async def test_a_failure_inside_makes_way_for_the_next() -> None:
+    lanes, seen = Lanes(), list[str]()
+
+    async def fail(turn: Turn) -> None:
+        async with turn:
+            raise ZeroDivisionError
+
+    failing, after = lanes.take(["hero"]), lanes.take(["hero"])
+    await asyncio.gather(fail(failing), return_exceptions=True)
+    await asyncio.wait_for(_visit(after, "after", seen), DEADLINE_SECONDS)
+    assert seen == ["after"]
+    assert len(lanes) == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """One command: its keys, how long it comes after the one before and stays, and when, if ever, it is cancelled."""
+
+    keys: list[str]
+    comes_after: int
+    stays: int
+    cancelled_after: int | None
+
+
+@dataclass(slots=True)
+class Watch:
+    """Who is inside each key, and in which order they came in."""
+
+    inside: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    passed: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+
+    async def visit(self, number: int, visitor: Visitor, turn: Turn) -> None:
+        try:
+            async with turn:
+                for key in set(visitor.keys):
+                    assert self.inside[key] == 0, "two at once"
+                    self.inside[key] += 1
+                    self.passed[key].append(number)
+                try:
+                    await _ticks(visitor.stays)
+                finally:
+                    for key in set(visitor.keys):
+                        self.inside[key] -= 1
+        finally:
+            turn.give_up()  # as the intake does, whatever happened
+
+
+async def _ticks(count: int) -> None:
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def _play(visitors: list[Visitor]) -> None:
+    lanes, watch = Lanes(), Watch()
+    tasks: list[asyncio.Task[None]] = []
+    cancellers: list[asyncio.Task[None]] = []
+
+    async def cancel_later(task: "asyncio.Task[None]", ticks: int) -> None:
+        await _ticks(ticks)
+        task.cancel()
+
+    for number, visitor in enumerate(visitors):
+        await _ticks(visitor.comes_after)
+        # The task begins before it can be cancelled: a delivery's task is already running when it takes its turn.
+        tasks.append(asyncio.create_task(watch.visit(number, visitor, lanes.take(visitor.keys))))
+        if visitor.cancelled_after is not None:
+            cancellers.append(asyncio.create_task(cancel_later(tasks[-1], 1 + visitor.cancelled_after)))
+    results = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), DEADLINE_SECONDS)
+    await asyncio.gather(*cancellers)
+    for visitor, result in zip(visitors, results, strict=True):
+        assert result is None or (visitor.cancelled_after is not None and isinstance(result, asyncio.CancelledError))
+    for numbers in watch.passed.values():
+        assert numbers == sorted(numbers)
+    assert len(lanes) == 0
+
+
+def _run(coroutine: Coroutine[Any, Any, None]) -> None:
+    """On a loop of its own, that pytest's does not notice."""
+    loop = asyncio.new_event_loop()
+    try:
+        loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+
+
+_VISITORS = st.builds(
+    Visitor,
+    keys=st.lists(st.sampled_from("abc"), max_size=3),
+    comes_after=st.integers(0, 3),
+    stays=st.integers(0, 5),
+    cancelled_after=st.none() | st.integers(0, 6),
+)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True, database=None)
+@given(st.lists(_VISITORS, max_size=12))
+def test_no_schedule_of_arrivals_and_cancellations_breaks_the_order_or_leaves_anything_behind(
+    visitors: list[Visitor],
+) -> None:
+    _run(_play(visitors))

@@ -1,0 +1,188 @@
+"""Event documents: made once, the same bytes for ever, and never with a secret in them."""
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from contracts.envelope import Command
+from contracts.heroes import AnyEvent
+from tests.harness.commands import create, delete, update
+from worker.outcomes import (
+    EventDocument,
+    Fact,
+    Letter,
+    Outcome,
+    OutcomeKind,
+    Reason,
+    Rejection,
+    Traits,
+    applied,
+    dead_lettered,
+    rejected,
+    set_aside,
+    shortened,
+    stored,
+)
+
+TIME = "2026-01-02T03:04:05.000006Z"
+SECRET = "Zx9-secret-Qk7"
+SHA = "0" * 64
+HERO = {"id": 7, "name": "Žofie 🐎", "age": None, "version": 1, "created_at": TIME, "updated_at": TIME}
+FACT = Fact("hero.created", "7", {"hero": HERO})
+LETTER = Letter(Reason.HANDLER_FAILED, "the handler raised KeyError", 3)
+EVENTS: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+
+def through_jsonb(envelope: Any) -> Any:
+    """PostgreSQL keeps members by length and then by bytes, whatever order they came in."""
+    text = json.dumps(_reordered(envelope))
+    return json.loads(text)
+
+
+def _reordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _reordered(value[name]) for name in sorted(value, key=lambda name: (len(name), name.encode()))}
+    return [_reordered(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def outcomes_of(command: Command) -> list[Outcome]:
+    return [
+        applied(command, [FACT, Fact("hero.deleted", None, {"hero": HERO})], TIME),
+        rejected(command, Rejection("hero_not_found", "there is no hero 7", "7"), TIME),
+        dead_lettered(command, LETTER, TIME),
+    ]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_an_outcome_comes_out_of_the_store_byte_for_byte_as_it_went_in(number: int) -> None:
+    outcome = outcomes_of(create(traceparent="00-1-2-01", tracestate="a=b"))[number]
+    envelopes = [through_jsonb(event.envelope) for event in outcome.events]
+    again = stored(outcome.command_id or "", outcome.kind.value, envelopes, published=False)
+    assert [event.body for event in again.events] == [event.body for event in outcome.events]
+    assert (again.command_id, again.kind, again.recorded) == (outcome.command_id, outcome.kind, True)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**63), 2**63 - 1)
+        | st.text(st.characters(exclude_categories=["Cs"])),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcÄ€🐎", max_size=3), inner, max_size=4),
+        max_leaves=8,
+    )
+)
+def test_an_event_of_any_data_has_the_same_bytes_after_the_store(value: Any) -> None:
+    document = EventDocument.of({"id": "1", "data": {"value": value}})
+    assert EventDocument.of(through_jsonb(document.envelope)).body == document.body
+
+
+def test_whether_it_was_published_comes_from_the_row() -> None:
+    (event,) = rejected(create(), Rejection("c", "d"), TIME).events
+    assert stored("x", "rejected", [event.envelope], published=True).published
+    assert not stored("x", "rejected", [event.envelope], published=False).published
+
+
+def test_the_letter_of_a_dead_lettered_command_is_made_again_from_its_event() -> None:
+    outcome = dead_lettered(create(), LETTER, TIME)
+    again = stored("x", "dead_lettered", [outcome.events[0].envelope], published=False)
+    assert again.letter is not None
+    assert (again.letter.reason, again.letter.detail) == (LETTER.reason, LETTER.detail)
+    assert stored("x", "applied", [outcome.events[0].envelope], published=False).letter is None
+
+
+def test_every_event_has_an_id_of_its_own() -> None:
+    command = create()
+    ids = [event.envelope["id"] for _ in range(50) for event in applied(command, [FACT, FACT], TIME).events]
+    assert len(set(ids)) == len(ids) == 100
+    assert all(str(UUID(one)) == one for one in ids)
+
+
+def test_an_event_belongs_to_its_command_and_to_its_conversation() -> None:
+    command = create(correlationid="conversation", traceparent="00-1-2-01", tracestate="a=b")
+    for outcome in outcomes_of(command):
+        for event in outcome.events:
+            envelope = event.envelope
+            assert (envelope["causationid"], envelope["correlationid"]) == (command.id, "conversation")
+            assert (envelope["traceparent"], envelope["tracestate"]) == ("00-1-2-01", "a=b")
+            assert envelope["time"] == TIME
+
+
+def test_a_command_without_a_conversation_begins_one() -> None:
+    command = create()
+    (event,) = rejected(command, Rejection("c", "d"), TIME).events
+    assert event.envelope["correlationid"] == command.id
+    assert "traceparent" not in event.envelope
+    assert "subject" not in event.envelope
+
+
+@pytest.mark.parametrize("command", [create(secret_name=SECRET), update(7, {"secret_name": SECRET}), delete(7)])
+def test_no_outcome_tells_the_secret(command: Command) -> None:
+    for outcome in outcomes_of(command):
+        assert SECRET not in repr(outcome)
+        assert b"secret" not in b"".join(event.body for event in outcome.events)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_what_the_worker_announces_is_what_the_contract_promises(number: int) -> None:
+    for event in outcomes_of(create())[number].events:
+        assert json.loads(EVENTS.validate_json(event.body).to_json()) == event.envelope
+
+
+def test_events_stand_in_the_order_of_the_facts() -> None:
+    facts = [Fact("hero.created", str(number), {"hero": HERO}) for number in range(20)]
+    assert [event.envelope["subject"] for event in applied(create(), facts, TIME).events] == [str(n) for n in range(20)]
+
+
+def test_a_message_set_aside_gives_the_same_event_at_every_delivery() -> None:
+    traits = Traits("3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f", "hero.create", TIME, "conversation")
+    letter = Letter(Reason.INVALID_COMMAND, "d")
+    first, second = set_aside(traits, letter, SHA), set_aside(traits, letter, SHA)
+    assert first.events[0].body == second.events[0].body
+    assert (first.kind, first.recorded, first.command_id) == (OutcomeKind.DEAD_LETTERED, False, traits.command_id)
+    assert json.loads(EVENTS.validate_json(first.events[0].body).to_json()) == first.events[0].envelope
+
+
+def test_another_body_another_reason_or_another_id_gives_another_event() -> None:
+    one, other = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f", "00000000-0000-4000-8000-000000000000"
+    ids = {
+        set_aside(Traits(command_id), Letter(reason, "d"), sha).events[0].envelope["id"]
+        for command_id in (one, other)
+        for reason in (Reason.INVALID_COMMAND, Reason.ID_REUSED)
+        for sha in (SHA, "1" * 64)
+    }
+    assert len(ids) == 8
+
+
+def test_a_message_without_a_readable_id_is_set_aside_without_an_event() -> None:
+    outcome = set_aside(Traits(type="hero.create", time=TIME), Letter(Reason.INVALID_COMMAND, "d"), SHA)
+    assert outcome.events == ()
+    assert outcome.letter is not None
+    assert outcome.command_id is None
+
+
+def test_of_a_message_set_aside_only_what_could_be_read_is_told() -> None:
+    (event,) = set_aside(Traits("3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"), Letter("r", "d"), SHA).events
+    assert "time" not in event.envelope
+    assert event.envelope["data"] == {"reason": "r", "detail": "d"}
+    assert event.envelope["correlationid"] == event.envelope["causationid"]
+
+
+@pytest.mark.parametrize("character", ["a", "é", "€", "🐎"])
+@pytest.mark.parametrize("shift", range(4))
+def test_a_long_detail_is_cut_between_characters(character: str, shift: int) -> None:
+    """A header must hold it, and half a character would break whoever reads it."""
+    cut = shortened("a" * shift + character * 3000)
+    assert 1997 <= len(cut.encode()) <= 2000
+    assert set(cut) <= {"a", character}
+
+
+def test_a_short_detail_stays_as_it_is() -> None:
+    assert shortened("é" * 1000) == "é" * 1000
+    assert not shortened("")

@@ -1,0 +1,111 @@
+"""Deliveries are acknowledged once each, and while leaving only at the very end."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelInvalidStateError
+
+from worker.messaging.settlement import Settlement
+
+
+@dataclass(slots=True)
+class Channel:
+    """What the broker heard, as (delivery tag, multiple)."""
+
+    heard: list[tuple[int, bool]] = field(default_factory=list)
+    closed: bool = False
+
+    def message(self, tag: int) -> AbstractIncomingMessage:
+        """A delivery on this channel."""
+        return cast("AbstractIncomingMessage", Message(tag, self))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """As much of a delivery as is needed to settle it."""
+
+    delivery_tag: int
+    channel: Channel
+
+    async def ack(self, *, multiple: bool = False) -> None:
+        """The broker hears of it, unless the channel is gone."""
+        await asyncio.sleep(0)
+        if self.channel.closed:
+            raise ChannelInvalidStateError
+        self.channel.heard.append((self.delivery_tag, multiple))
+
+
+async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> None:
+    channel, settlement = Channel(), Settlement()
+    for tag in (2, 1):
+        settlement.arrived()
+        await settlement.ack(channel.message(tag))
+        settlement.gone()
+    assert channel.heard == [(2, False), (1, False)]
+    assert settlement.in_hand == 0
+
+
+async def test_leaving_with_nothing_in_hand_takes_no_time() -> None:
+    settlement = Settlement()
+    assert await settlement.finish(timeout_seconds=0.001)
+    await settlement.tell_the_rest()
+
+
+async def test_leaving_waits_for_what_is_in_hand_and_tells_it_in_one_frame() -> None:
+    channel, settlement = Channel(), Settlement()
+    for _ in range(3):
+        settlement.arrived()
+    leaving = asyncio.create_task(settlement.finish(timeout_seconds=5))
+    for tag in (3, 1, 2):
+        await asyncio.sleep(0)
+        assert not leaving.done()
+        await settlement.ack(channel.message(tag))
+        settlement.gone()
+    assert await leaving
+    assert channel.heard == [], "an ack while leaving would fetch another delivery"
+    await settlement.tell_the_rest()
+    assert channel.heard == [(3, True)]
+    await settlement.tell_the_rest()
+    assert channel.heard == [(3, True)]
+
+
+async def test_what_is_unfinished_when_time_runs_out_is_not_acknowledged_with_the_rest() -> None:
+    channel, settlement = Channel(), Settlement()
+    for _ in range(3):
+        settlement.arrived()
+    leaving = asyncio.create_task(settlement.finish(timeout_seconds=0.05))
+    await asyncio.sleep(0)
+    for tag in (3, 1):
+        await settlement.ack(channel.message(tag))
+        settlement.gone()
+    assert not await leaving
+    assert settlement.in_hand == 1
+    await settlement.tell_the_rest()
+    assert channel.heard == [(1, False), (3, False)]
+
+
+async def test_what_was_acknowledged_but_is_not_gone_yet_counts_as_in_hand() -> None:
+    channel, settlement = Channel(), Settlement()
+    settlement.arrived()
+    leaving = asyncio.create_task(settlement.finish(timeout_seconds=5))
+    await asyncio.sleep(0)
+    await settlement.ack(channel.message(1))
+    await asyncio.sleep(0)
+    assert not leaving.done()
+    settlement.gone()
+    assert await leaving
+
+
+@pytest.mark.parametrize("leaving", [False, True])
+async def test_a_channel_that_is_gone_hears_nothing_and_nobody_fails(leaving: bool) -> None:
+    channel, settlement = Channel(closed=True), Settlement()
+    settlement.arrived()
+    if leaving:
+        asyncio.get_running_loop().call_soon(settlement.gone)
+        assert await settlement.finish(timeout_seconds=5)
+    await settlement.ack(channel.message(1))
+    await settlement.tell_the_rest()
+    assert channel.heard == []

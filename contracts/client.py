@@ -41,8 +41,8 @@ class HeroesClient:
         self._events: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
         self._waiting: dict[str, asyncio.Future[AnyEvent]] = {}
         self._connection: AbstractConnection
-        self._channel: AbstractChannel
         self._replies: AbstractQueue
+        self._publishing: AbstractChannel | None = None
 
     async def __aenter__(self) -> Self:
         """Connected.
@@ -51,8 +51,7 @@ class HeroesClient:
             ConnectionError: the broker can't be reached, or refuses the user (aiormq's errors are ConnectionErrors).
         """
         self._connection = await aio_pika.connect(self._url, timeout=_CONNECT_TIMEOUT_SECONDS)
-        self._channel = await self._connection.channel(on_return_raises=True)
-        self._replies = await self._channel.declare_queue(exclusive=True)
+        self._replies = await (await self._connection.channel()).declare_queue(exclusive=True)
         await self._replies.consume(self._on_reply, no_ack=True)
         return self
 
@@ -102,10 +101,16 @@ class HeroesClient:
         )
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                exchange = await self._channel.get_exchange(COMMANDS, ensure=False)
+                exchange = await (await self._channel()).get_exchange(COMMANDS, ensure=False)
                 await exchange.publish(message, command.routing_key)
         except (AMQPError, ChannelInvalidStateError, TimeoutError) as error:
             raise NotConfirmedError(f"command {command.id} was not confirmed: {type(error).__name__}") from error
+
+    async def _channel(self) -> AbstractChannel:
+        """A channel to publish on; the broker closes it at each refusal, and the replies must not go with it."""
+        if self._publishing is None or self._publishing.is_closed:
+            self._publishing = await self._connection.channel(on_return_raises=True)
+        return self._publishing
 
     async def _on_reply(self, message: AbstractIncomingMessage) -> None:
         """A reply that nobody waits for any more is dropped."""

@@ -15,10 +15,8 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
-from worker.app import running_worker
 from worker.errors import RefuseToStartError
 from worker.observability.logging import configure_logging
-from worker.operations import prepare
 from worker.operations.send import send_app
 from worker.settings import Settings, load_settings
 
@@ -46,6 +44,8 @@ def setup(
     both = database == broker
 
     async def prepare_all(settings: Settings) -> None:
+        from worker.operations import prepare  # as in `_work`
+
         if database or both:
             await prepare.prepare_database(settings)
             Console().print("[green]✓[/] the tables are those of this version")
@@ -61,11 +61,13 @@ def check() -> None:
     """Look at everything that a worker needs, and say what is wrong and what mends it."""
 
     async def check_all(settings: Settings) -> None:
+        from worker.operations import prepare  # as in `_work`
+
         findings = [*await prepare.check_database(settings), *await prepare.check_broker(settings)]
-        console = Console(soft_wrap=True)
+        console = Console(soft_wrap=True, emoji=False, highlight=False)
         for finding in findings:
             mark = "[red]✗[/]" if finding.error else "[green]✓[/]"
-            console.print(f"{mark} {finding.part}", finding.error or finding.note, highlight=False)
+            console.print(f"{mark} {finding.part}", finding.error or finding.note)
         wrong = [finding.error for finding in findings if finding.error]
         if wrong:
             raise typer.Exit(max(error.exit_code for error in wrong))
@@ -74,6 +76,8 @@ def check() -> None:
 
 
 async def _work(settings: Settings) -> None:
+    from worker.app import running_worker  # a second of imports that no other command should wait for
+
     asked_to_leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
@@ -103,7 +107,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
         configure_logging(settings.log_format, settings.log_level)
         uvloop.run(command(settings))
     except RefuseToStartError as refusal:
-        Console(stderr=True, soft_wrap=True).print(f"[red]{escape(str(refusal))}[/]", highlight=False)
+        Console(stderr=True, soft_wrap=True, emoji=False, highlight=False).print(f"[red]{escape(str(refusal))}[/]")
         raise typer.Exit(refusal.exit_code) from None
 
 

@@ -7,45 +7,58 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Integer, Row, Text, delete, func, insert, select, text, update
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Integer,
+    PrimaryKeyConstraint,
+    Row,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Mapped, mapped_column
 
 from contracts.heroes import CreateHeroData, DeleteHeroData, UpdateHeroData
 from worker.outcomes import Fact, Handled, Rejection
-from worker.persistence.tables import Base
+from worker.persistence.tables import METADATA, MOMENT
 from worker.persistence.unit_of_work import Handler
 
+HERO = Table(
+    "hero",
+    METADATA,
+    Column("id", BigInteger, Identity(always=True), nullable=False),
+    Column("name", Text, nullable=False, index=True),
+    Column("secret_name", Text, nullable=False),
+    Column("age", Integer, index=True),
+    Column("version", Integer, server_default=text("1"), nullable=False),  # grows by one at each change
+    Column("created_at", MOMENT, server_default=text("now()"), nullable=False),
+    Column("updated_at", MOMENT, server_default=text("now()"), nullable=False),
+    PrimaryKeyConstraint("id", name="pk_hero"),
+)
 
-class HeroRow(Base):
-    """One hero; `version` grows by one at each change."""
-
-    __tablename__ = "hero"
-
-    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
-    name: Mapped[str] = mapped_column(Text, index=True)
-    secret_name: Mapped[str] = mapped_column(Text)
-    age: Mapped[int | None] = mapped_column(Integer, index=True)
-    version: Mapped[int] = mapped_column(Integer, server_default=text("1"))
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    updated_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-
-
-_PUBLIC = (HeroRow.id, HeroRow.name, HeroRow.age, HeroRow.version, HeroRow.created_at, HeroRow.updated_at)
+_PUBLIC = (HERO.c.id, HERO.c.name, HERO.c.age, HERO.c.version, HERO.c.created_at, HERO.c.updated_at)
+_CREATE = insert(HERO).returning(*_PUBLIC)
 
 
 async def create(session: AsyncSession, data: CreateHeroData) -> Handled:
     """There is a new hero of version 1."""
     values = {"name": data.name, "secret_name": data.secret_name, "age": data.age}
-    row = (await session.execute(insert(HeroRow).returning(*_PUBLIC), values)).one()
+    row = (await session.execute(_CREATE, values)).one()
     return [_fact("hero.created", row)]
 
 
 async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
     """The hero has the new values and the next version."""
     wanted = _wanted(data.hero_id, data.expected_version)
-    values: dict[str, Any] = {**data.changes, "version": HeroRow.version + 1, "updated_at": func.now()}
-    statement = update(HeroRow).where(*wanted).values(values).returning(*_PUBLIC)
+    values: dict[str, Any] = {**data.changes, "version": HERO.c.version + 1, "updated_at": func.now()}
+    statement = update(HERO).where(*wanted).values(values).returning(*_PUBLIC)
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
@@ -54,7 +67,7 @@ async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
 
 async def apply_delete(session: AsyncSession, data: DeleteHeroData) -> Handled:
     """The hero is gone; the fact tells how it was last."""
-    statement = delete(HeroRow).where(*_wanted(data.hero_id, data.expected_version)).returning(*_PUBLIC)
+    statement = delete(HERO).where(*_wanted(data.hero_id, data.expected_version)).returning(*_PUBLIC)
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
@@ -70,13 +83,13 @@ HANDLERS: Mapping[str, Handler] = {
 
 def _wanted(hero_id: int, expected_version: int | None) -> tuple[Any, ...]:
     if expected_version is None:
-        return (HeroRow.id == hero_id,)
-    return HeroRow.id == hero_id, HeroRow.version == expected_version
+        return (HERO.c.id == hero_id,)
+    return HERO.c.id == hero_id, HERO.c.version == expected_version
 
 
 async def _refusal(session: AsyncSession, hero_id: int, expected_version: int | None) -> Rejection:
     """Why no row matched: asked only then, so that the usual command takes one statement."""
-    there = await session.scalar(select(HeroRow.id).where(HeroRow.id == hero_id))
+    there = await session.scalar(select(HERO.c.id).where(HERO.c.id == hero_id))
     if there is None or expected_version is None:
         return Rejection("hero_not_found", f"there is no hero {hero_id}", str(hero_id))
     return Rejection("version_conflict", f"hero {hero_id} is not at version {expected_version}", str(hero_id))

@@ -26,7 +26,12 @@ def _parts(value: str) -> URL:
         return URL()
 
 
-def _amqp(value: str) -> str:
+def amqp_url(value: str) -> str:
+    """The URL, if it leads to a broker.
+
+    Raises:
+        ValueError: it does not; the message says what it should be like.
+    """
     parts = _parts(value)
     if parts.scheme not in {"amqp", "amqps"} or not parts.host:
         raise ValueError("should be like amqp://user:password@host:5672/virtual-host (or amqps)")
@@ -45,7 +50,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True)
 
-    rabbitmq_url: Annotated[str, AfterValidator(_amqp)] = Field(
+    rabbitmq_url: Annotated[str, AfterValidator(amqp_url)] = Field(
         repr=False, description="where RabbitMQ is, with the virtual host"
     )
     database_url: Annotated[str, AfterValidator(_postgresql)] = Field(repr=False, description="where PostgreSQL is")

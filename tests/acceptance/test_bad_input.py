@@ -283,7 +283,7 @@ _BAD = [
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """All that came of the bad cases, each sent twice, and the queues in which no good command came through any more."""
+    """All that came of the bad cases, each sent twice, and the queues where no good command came through any more."""
 
     events: list[AbstractIncomingMessage]
     letters: list[AbstractIncomingMessage]

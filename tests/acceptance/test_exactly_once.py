@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -34,6 +35,13 @@ TWIN_PATIENCE_SECONDS = 1.0
 _SOMEBODY_WAITS_FOR_ME = text(
     "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND transactionid = pg_current_xact_id()::xid)"
 )
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def nothing_left_over(stage: Stage) -> AsyncIterator[None]:
+    """A test that fails half-way leaves no commands to the next one."""
+    yield
+    await leftovers(stage)
 
 
 async def test_thousands_of_commands_with_duplicates_among_them_leave_one_trace_each(stage: Stage, wire: Wire) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,6 +19,8 @@ from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire, document, reason_of
 from tests.harness.workers import tidy_worker
 from worker.app import Worker
+from worker.outcomes import Outcome
+from worker.persistence import inbox
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SECRET = "kept-to-myself"
@@ -186,6 +188,33 @@ async def test_twins_at_the_same_moment_take_effect_once(stage: Stage, wire: Wir
     heroes = await stage.rows("SELECT id FROM hero WHERE name = $1", name)
     assert len(heroes) == 1
     assert {event["data"]["hero"]["id"] for event in await wire.events_of(command.id)} == {heroes[0]["id"]}
+    assert len(await wire.events_of(command.id)) == 1
+
+
+async def test_a_duplicate_that_looked_just_before_the_row_was_marked_publishes_nothing(
+    stage: Stage, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, looked = create(), asyncio.Event()
+    claim, mark_published = inbox.claim, inbox.mark_published
+
+    async def claim_and_dawdle(session: Any, claimed: Command) -> Any:
+        result = await claim(session, claimed)
+        if claimed.id == command.id and isinstance(result, Outcome):
+            looked.set()
+            await eventually(lambda: stage.is_published(command.id), "the row is marked as published")
+        return result
+
+    async def mark_once_it_looked(session: Any, command_ids: Sequence[str]) -> None:
+        if command.id in command_ids:
+            await looked.wait()
+        await mark_published(session, command_ids)
+
+    monkeypatch.setattr(inbox, "claim", claim_and_dawdle)
+    monkeypatch.setattr(inbox, "mark_published", mark_once_it_looked)
+    await asyncio.gather(wire.send(command), wire.send(command))
+    async with asyncio.timeout(10):
+        await looked.wait()
+    await wire.settled(command.routing_key)
     assert len(await wire.events_of(command.id)) == 1
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
@@ -21,6 +22,13 @@ from worker.app import HEROES, Entity, running_worker
 from worker.outcomes import Handled
 
 MARGIN_SECONDS = 5.0
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def nothing_left_over(stage: Stage) -> AsyncIterator[None]:
+    """A test that fails half-way leaves no commands to the next one."""
+    yield
+    await leftovers(stage)
 
 
 @dataclass(slots=True)

@@ -8,6 +8,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import pytest_asyncio
+
 from contracts.channels import command_queues
 from contracts.envelope import Command
 from tests.harness.cable import Cable
@@ -19,6 +21,13 @@ from tests.harness.wire import Wire
 from worker.app import running_worker
 
 HEROES = 20
+
+
+@pytest_asyncio.fixture(autouse=True, loop_scope="session")
+async def nothing_left_over(stage: Stage) -> AsyncIterator[None]:
+    """A test that fails half-way leaves no commands to the next one."""
+    yield
+    await leftovers(stage)
 
 
 @dataclass(slots=True)

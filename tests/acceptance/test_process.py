@@ -30,7 +30,7 @@ async def test_a_worker_starts_says_that_it_is_ready_and_handles_a_command(stage
         event = await wire.outcome(create(name="First"))
         assert event["type"] == "hero.created"
         program.tell(signal.SIGTERM)
-        assert await program.ended() == ExitCode.DONE
+        assert await program.ended() == ExitCode.DONE, program.output
     for line in program.lines:
         document = json.loads(line)
         assert {"event", "level", "logger", "timestamp"} <= document.keys()

@@ -15,10 +15,10 @@ from sqlalchemy.pool import NullPool
 
 from tests.harness.stage import Stage
 from worker.errors import ExitCode, RefuseToStartError, SchemaError, SettingsError, UnreachableError
-from worker.heroes import HeroRow
+from worker.heroes import HERO
 from worker.local import Services
 from worker.persistence import schema
-from worker.persistence.tables import Base
+from worker.persistence.tables import METADATA
 
 
 @pytest.fixture
@@ -76,11 +76,11 @@ async def test_the_migrations_make_exactly_what_the_models_say(engine: AsyncEngi
 
     def difference(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
 
     async with engine.connect() as connection:
         assert await connection.run_sync(difference) == []
-    assert HeroRow.__table__ in Base.metadata.sorted_tables
+    assert HERO in METADATA.sorted_tables
 
 
 async def test_the_comparison_with_the_models_sees_a_difference(engine: AsyncEngine) -> None:
@@ -91,7 +91,7 @@ async def test_the_comparison_with_the_models_sees_a_difference(engine: AsyncEng
 
     def difference(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
-        return list(compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), METADATA))
 
     async with engine.connect() as connection:
         found = str(await connection.run_sync(difference))

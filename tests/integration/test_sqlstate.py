@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from tests.harness.stage import Stage
 from worker.errors import DatabaseUnavailableError, StatementFailedError
 from worker.failsafe import Failure, caught
-from worker.heroes import HeroRow
+from worker.heroes import HERO
 from worker.persistence.database import Database
 from worker.persistence.sqlstate import translated
 
@@ -260,7 +260,7 @@ async def test_a_value_that_the_driver_can_not_send_is_our_own_bug(database: Dat
 
     async def run() -> None:
         async with database.sessions.begin() as session:
-            await session.execute(insert(HeroRow).values(name="n", secret_name="s", age=wrong))
+            await session.execute(insert(HERO).values(name="n", secret_name="s", age=wrong))
 
     meaning = translated(await error_of(run()))
     assert not isinstance(meaning, DatabaseUnavailableError), meaning
@@ -269,7 +269,7 @@ async def test_a_value_that_the_driver_can_not_send_is_our_own_bug(database: Dat
 async def test_an_error_never_tells_the_values_of_a_statement(database: Database) -> None:
     async def run() -> None:
         async with database.sessions.begin() as session:
-            await session.execute(insert(HeroRow).values(name=None, secret_name="Zx9Qk7", age=1))
+            await session.execute(insert(HERO).values(name=None, secret_name="Zx9Qk7", age=1))
 
     error = await error_of(run())
     assert_costs_an_attempt(error, "23502")

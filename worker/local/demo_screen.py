@@ -80,7 +80,7 @@ class Screen:
 
     def failed(self, text: str) -> None:
         """Why the demonstration ends here."""
-        self.console.print(Text(f"✗ {text}", style="bold red"))
+        self.console.print(Text(f"\n✗ {text}", style="bold red"))
 
     def log(self, name: str, lines: str) -> None:
         """The end of somebody's log."""

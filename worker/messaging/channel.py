@@ -6,8 +6,10 @@ by its id alone, and would take the first copy's fate for the second's.
 
 import asyncio
 import contextlib
+from typing import cast
 
 import aio_pika
+import aiormq
 from aio_pika.abc import AbstractChannel, AbstractRobustConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
@@ -39,8 +41,17 @@ class ConfirmedChannel:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 channel = await self._opened()
-                target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-                await target.publish(message, routing_key, mandatory=mandatory)
+                underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
+                # Not `Exchange.publish`: it holds the channel's lock until the socket has drained, so on a busy
+                # machine publications queue up behind one another until they time out.
+                await underlay.basic_publish(
+                    message.body,
+                    exchange=exchange,
+                    routing_key=routing_key,
+                    properties=message.properties,
+                    mandatory=mandatory,
+                    wait=False,
+                )
         except asyncio.CancelledError:
             if cancelled_for_real():
                 raise
@@ -56,6 +67,8 @@ class ConfirmedChannel:
         await underlay.connection.ready()
 
     async def _opened(self) -> AbstractChannel:
+        if self._channel is not None and not self._channel.is_closed:
+            return self._channel
         async with self._opening:
             if self._channel is None or self._channel.is_closed:
                 await self._connection.ready()

@@ -10,7 +10,13 @@ from contextlib import asynccontextmanager
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractRobustConnection
-from aiormq.exceptions import AMQPConnectionError, AuthenticationError, ConnectionClosed, ProbableAuthenticationError
+from aiormq.exceptions import (
+    AMQPConnectionError,
+    AuthenticationError,
+    ConnectionClosed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
 from yarl import URL
 
 from worker.errors import SettingsError, UnreachableError
@@ -52,8 +58,14 @@ async def connected(url: str, *, within_seconds: float) -> AsyncIterator[Abstrac
             raise SettingsError(
                 f"HEROES_RABBITMQ_URL: {without_password(url)} refuses this user and password"
             ) from None
+        except (ConnectionClosed, InvalidFrameError):
+            # A live broker closes the door while it is being opened: to 3.10 that is the first frame, to the client an
+            # unexpected one.
+            raise SettingsError(
+                f"HEROES_RABBITMQ_URL: {without_password(url)} is refused by the broker; "
+                "does the virtual host exist, and may this user use it?"
+            ) from None
         except (AMQPConnectionError, OSError) as error:
-            _raise_if_refused(url, error)
             if asyncio.get_running_loop().time() >= deadline:
                 raise UnreachableError(
                     f"RabbitMQ at {without_password(url)} did not answer within {within_seconds:g} s:"
@@ -63,15 +75,6 @@ async def connected(url: str, *, within_seconds: float) -> AsyncIterator[Abstrac
             await asyncio.sleep(_RETRY_SECONDS)
     async with connection:
         yield connection
-
-
-def _raise_if_refused(url: str, error: Exception) -> None:
-    """A live broker that closes the door says why; the virtual host is the usual reason."""
-    if isinstance(error, ConnectionClosed):
-        raise SettingsError(
-            f"HEROES_RABBITMQ_URL: {without_password(url)} is refused by the broker; "
-            "does the virtual host exist, and may this user use it?"
-        ) from None
 
 
 async def keep_connected(url: str, name: str) -> AbstractRobustConnection:

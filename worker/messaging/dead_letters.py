@@ -20,7 +20,8 @@ from worker.messaging.channel import ConfirmedChannel
 from worker.outcomes import Letter
 
 _HEADER_BYTES = 64 * 1024
-_BROKER_HEADERS = frozenset({"x-delivery-count", "x-acquired-count"})
+# The broker's counts, and what stands on a letter that somebody put back by hand.
+_DROPPED_HEADERS = frozenset({"x-delivery-count", "x-acquired-count", "x-attempts", "x-dead-letter-truncated"})
 _ADDRESSING_HEADERS = frozenset({"CC", "BCC"})
 
 
@@ -79,10 +80,14 @@ def _kept(message: AbstractIncomingMessage) -> dict[str, Any]:
     candidates: dict[str, Any] = {
         f"x-original-{name.lower()}" if name in _ADDRESSING_HEADERS else name: value
         for name, value in message.headers.items()
-        if name not in _BROKER_HEADERS
+        if name not in _DROPPED_HEADERS
     }
-    moved = {"user_id": message.user_id, "expiration": _milliseconds(message.expiration), "priority": message.priority}
-    candidates |= {f"x-original-{name.replace('_', '-')}": value for name, value in moved.items() if value}
+    moved = {
+        "x-original-user-id": message.user_id,
+        "x-original-expiration": _milliseconds(message.expiration),
+        "x-original-priority": message.priority or None,  # the client library gives 0 where there is none
+    }
+    candidates |= {name: value for name, value in moved.items() if value is not None}
     kept: dict[str, Any] = {}
     room = _HEADER_BYTES
     for name, value in sorted(candidates.items(), key=lambda item: _size(*item)):

@@ -3,7 +3,6 @@
 Events are not mandatory: one that nobody is bound to is dropped, as in any publish/subscribe.
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -33,10 +32,9 @@ class EventPublisher:
         Raises:
             PublishNotConfirmedError: at least one was not confirmed.
         """
-        if len(events) == 1:
-            await self._publish(events[0])
-        else:
-            await asyncio.gather(*(self._publish(event) for event in events))
+        for event in events:
+            # One after the other: were a later one taken and this one refused, the repeat would come behind it.
+            await self._publish(event)
 
     async def _publish(self, event: EventDocument) -> None:
         kind: str = event.envelope["type"]

@@ -159,5 +159,7 @@ def _explained(thing: Exchange | Queue) -> Iterator[None]:
         raise TopologyError(
             f"{name} is there, but not as it should be ({error}): {hint}, then run heroes setup again"
         ) from error
+    except ChannelNotFoundEntity as error:
+        raise TopologyError(f"{name} can't be bound, its exchange is missing: run heroes setup") from error
     except ChannelAccessRefused as error:
         raise TopologyError(f"{name}: this user may not declare it; run this as the user who may") from error

@@ -4,11 +4,18 @@ Exit code 0 only if the command was applied; 1 if it was rejected or dead-letter
 """
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from aiormq.exceptions import AMQPError, AuthenticationError, ProbableAuthenticationError
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ConnectionClosed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -27,6 +34,7 @@ from contracts.heroes import (
     UpdateHeroData,
 )
 from worker.errors import ExitCode
+from worker.settings import amqp_url
 
 SOURCE = "/heroes-cli"
 
@@ -40,14 +48,22 @@ _SecretName = typer.Option("--secret-name", help="What stands in no event and no
 _Age = typer.Option("--age", help="In years.")
 
 
+def _url(value: str) -> str:
+    try:
+        return amqp_url(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 @send_app.callback()
 def send(
     context: typer.Context,
-    rabbitmq_url: Annotated[str, typer.Option(envvar="HEROES_RABBITMQ_URL", help="Where RabbitMQ is.")],
+    rabbitmq_url: Annotated[str, typer.Option(envvar="HEROES_RABBITMQ_URL", help="Where RabbitMQ is.", callback=_url)],
     timeout_seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for the outcome.")] = 30,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as it is on the wire.")] = False,
 ) -> None:
     """Send a command as a publisher would, and wait for its outcome."""
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would say is said below, in a sentence
     context.obj = _Sender(rabbitmq_url, timeout_seconds, as_json)
 
 
@@ -76,6 +92,8 @@ def update(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comma
     command_id: _Id = None,
 ) -> None:
     """Change a hero; what is not named stays as it is."""
+    if clear_age and age is not None:
+        raise typer.BadParameter("--age and --clear-age exclude each other")
     changes = _given(name=name, secret_name=secret_name, age=age) | ({"age": None} if clear_age else {})
     data = {"hero_id": hero_id, "changes": changes} | _given(expected_version=expected_version)
     context.obj.send(UpdateHero, UpdateHeroData, data, command_id)
@@ -107,10 +125,9 @@ class _Sender:
             raise _failed("\n".join(lines), ExitCode.USAGE) from None
         except (NotConfirmedError, OutcomeTimeoutError) as error:
             raise _failed(str(error), ExitCode.UNREACHABLE) from None
-        except (AuthenticationError, ProbableAuthenticationError):
-            raise _failed(
-                "RabbitMQ refuses this user and password: check HEROES_RABBITMQ_URL", ExitCode.USAGE
-            ) from None
+        except (AuthenticationError, ProbableAuthenticationError, ConnectionClosed, InvalidFrameError):
+            message = "RabbitMQ refuses this user, password or virtual host: check HEROES_RABBITMQ_URL"
+            raise _failed(message, ExitCode.USAGE) from None
         except (AMQPError, OSError) as error:
             message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
             raise _failed(message, ExitCode.UNREACHABLE) from None
@@ -123,19 +140,17 @@ class _Sender:
             return await client.call(command)
 
     def _show(self, event: AnyEvent) -> None:
-        console = Console(soft_wrap=True)
+        console = Console(soft_wrap=True, emoji=False, highlight=False)
         if self.as_json:
-            console.print(event.to_json().decode(), markup=False, highlight=False)
+            typer.echo(event.to_json())
         elif isinstance(event, CommandRejected):
-            console.print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}", highlight=False)
+            console.print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}")
         elif isinstance(event, CommandDeadLettered):
-            console.print(
-                f"[red]✗ dead-lettered[/] ({event.data.reason}): {escape(event.data.detail)}", highlight=False
-            )
+            console.print(f"[red]✗ dead-lettered[/] ({event.data.reason}): {escape(event.data.detail)}")
         else:
             hero = event.data.hero
             told = f"id {hero.id}, name {hero.name}, age {hero.age if hero.age is not None else 'unknown'}"
-            console.print(f"[green]✓ {event.type}[/] {escape(told)}, version {hero.version}", highlight=False)
+            console.print(f"[green]✓ {event.type}[/] {escape(told)}, version {hero.version}")
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -143,5 +158,5 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _failed(message: str, code: ExitCode) -> typer.Exit:
-    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(message)}[/]", highlight=False)
+    Console(stderr=True, soft_wrap=True, emoji=False, highlight=False).print(f"[red]{escape(message)}[/]")
     return typer.Exit(code)

@@ -8,21 +8,52 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
-from typing import Any
 
 import orjson
-from sqlalchemy import Insert, Interval, Select, Update, bindparam, delete, func, select, update
+from sqlalchemy import Interval, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.dml import ReturningDelete
 
 from contracts.envelope import Command
 from worker.errors import StatementFailedError
 from worker.outcomes import Outcome, OutcomeKind, stored
-from worker.persistence.tables import InboxRow
+from worker.persistence.tables import INBOX
 
 _FINGERPRINT_VERSION = b"1\0"
 _SERIALIZATION_FAILURE = "40001"
+
+_OLD = INBOX.c.handled_at < func.now() - bindparam("age", type_=Interval)
+_OWED = INBOX.c.published_at.is_(None)
+
+_CLAIM = insert(INBOX).on_conflict_do_nothing().returning(func.clock_timestamp())
+_LOOK = select(INBOX.c.fingerprint, INBOX.c.outcome, INBOX.c.events, INBOX.c.published_at).where(
+    INBOX.c.command_id == bindparam("id")
+)
+_RECORD = (
+    update(INBOX)
+    .where(INBOX.c.command_id == bindparam("id"))
+    .values(outcome=bindparam("result"), events=bindparam("documents"))
+)
+_MARK = update(INBOX).where(INBOX.c.command_id == func.any(bindparam("ids")), _OWED).values(published_at=func.now())
+_UNPUBLISHED = (
+    select(INBOX.c.command_id, INBOX.c.outcome, INBOX.c.events)
+    .where(_OWED, _OLD, INBOX.c.outcome != OutcomeKind.DEAD_LETTERED.value)
+    .order_by(INBOX.c.handled_at)
+    .limit(bindparam("n"))
+)
+_PRUNE = (
+    delete(INBOX)
+    .where(
+        INBOX.c.command_id.in_(
+            select(INBOX.c.command_id)
+            .where(_OLD, INBOX.c.published_at.is_not(None))
+            .limit(bindparam("n"))
+            .with_for_update(skip_locked=True)
+            .scalar_subquery()
+        )
+    )
+    .returning(INBOX.c.command_id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,44 +118,3 @@ async def prune(session: AsyncSession, *, older_than_days: float, at_most: int) 
     """How many old rows are forgotten; none that still owes its events, none that somebody else holds."""
     result = await session.execute(_PRUNE, {"age": timedelta(days=older_than_days), "n": at_most})
     return len(result.all())
-
-
-def _claim_statement() -> Insert:
-    return insert(InboxRow).on_conflict_do_nothing().returning(func.clock_timestamp())
-
-
-def _look_statement() -> Select[tuple[bytes, str | None, object, datetime | None]]:
-    columns = (InboxRow.fingerprint, InboxRow.outcome, InboxRow.events, InboxRow.published_at)
-    return select(*columns).where(InboxRow.command_id == bindparam("id"))
-
-
-def _record_statement() -> Update:
-    values: dict[str, Any] = {"outcome": bindparam("result"), "events": bindparam("documents")}
-    return update(InboxRow).where(InboxRow.command_id == bindparam("id")).values(values)
-
-
-def _mark_statement() -> Update:
-    owed = InboxRow.command_id == func.any(bindparam("ids")), InboxRow.published_at.is_(None)
-    return update(InboxRow).where(*owed).values(published_at=func.now())
-
-
-def _unpublished_statement() -> Select[tuple[str, str | None, object]]:
-    old = InboxRow.handled_at < func.now() - bindparam("age", type_=Interval)
-    owed = InboxRow.published_at.is_(None), InboxRow.outcome != OutcomeKind.DEAD_LETTERED.value, old
-    columns = (InboxRow.command_id, InboxRow.outcome, InboxRow.events)
-    return select(*columns).where(*owed).order_by(InboxRow.handled_at).limit(bindparam("n"))
-
-
-def _prune_statement() -> ReturningDelete[str]:
-    old = InboxRow.handled_at < func.now() - bindparam("age", type_=Interval)
-    some = select(InboxRow.command_id).where(old, InboxRow.published_at.is_not(None)).limit(bindparam("n"))
-    locked = some.with_for_update(skip_locked=True).scalar_subquery()
-    return delete(InboxRow).where(InboxRow.command_id.in_(locked)).returning(InboxRow.command_id)
-
-
-_CLAIM = _claim_statement()
-_LOOK = _look_statement()
-_RECORD = _record_statement()
-_MARK = _mark_statement()
-_UNPUBLISHED = _unpublished_statement()
-_PRUNE = _prune_statement()

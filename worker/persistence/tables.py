@@ -3,40 +3,26 @@
 `inbox.events` holds the envelopes exactly as they are published: what stands there once never changes.
 """
 
-from datetime import datetime
-from typing import Any
-
-from sqlalchemy import DateTime, Index, MetaData, Text, Uuid, text
+from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+MOMENT = DateTime(timezone=True)
 
-class Base(DeclarativeBase):
-    """Where every table of the worker is registered; the migrations are compared with it."""
+# Where every table of the worker is registered; the migrations are compared with it.
+METADATA = MetaData()
 
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_name)s",
-            "pk": "pk_%(table_name)s",
-            "ck": "ck_%(table_name)s_%(constraint_name)s",
-        }
-    )
-
-
-class InboxRow(Base):
-    """One handled command: what became of it and what had to be published about it."""
-
-    __tablename__ = "inbox"
-    __table_args__ = (
-        Index("ix_inbox_unpublished", "handled_at", postgresql_where=text("published_at IS NULL")),
-        # Rows come and go in the order of time: block ranges find what is old at a fraction of a B-tree's cost.
-        Index("ix_inbox_handled_at", "handled_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}),
-    )
-
-    command_id: Mapped[str] = mapped_column(Uuid(as_uuid=False), primary_key=True)
-    command_type: Mapped[str] = mapped_column(Text)
-    fingerprint: Mapped[bytes]
-    outcome: Mapped[str | None] = mapped_column(Text)
-    events: Mapped[Any | None] = mapped_column(JSONB)
-    handled_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=text("now()"))
-    published_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+INBOX = Table(
+    "inbox",
+    METADATA,
+    Column("command_id", Uuid(as_uuid=False), nullable=False),
+    Column("command_type", Text, nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("outcome", Text),  # null only inside the transaction that claims the command
+    Column("events", JSONB),
+    Column("handled_at", MOMENT, server_default=text("now()"), nullable=False),
+    Column("published_at", MOMENT),
+    PrimaryKeyConstraint("command_id", name="pk_inbox"),
+    Index("ix_inbox_unpublished", "handled_at", postgresql_where=text("published_at IS NULL")),
+    # Rows come and go in the order of time: block ranges find what is old at a fraction of a B-tree's cost.
+    Index("ix_inbox_handled_at", "handled_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}),
+)

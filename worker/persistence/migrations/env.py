@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from worker.persistence.tables import Base
+from worker.persistence.tables import METADATA
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=True)
+context.configure(connection=connection, target_metadata=METADATA, compare_server_default=True)
 with context.begin_transaction():
     context.run_migrations()

@@ -80,7 +80,7 @@ class EventDocument:
 
     @classmethod
     def of(cls, envelope: Mapping[str, Any]) -> "EventDocument":
-        """The same envelope always gives the same bytes, also after a way through the database; facts hold no floats."""
+        """The same envelope always gives the same bytes, also out of the database; so facts hold no floats."""
         return cls(envelope, orjson.dumps(envelope, option=_DOCUMENT_OPTIONS))
 
 

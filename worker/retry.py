@@ -6,8 +6,10 @@ Only a statement that a live server refused, or a bug, costs an attempt; while a
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 from worker.errors import StatementFailedError, UnavailableError
@@ -17,8 +19,6 @@ from worker.persistence.gate import Gate
 from worker.persistence.sqlstate import translated
 
 T = TypeVar("T")
-
-_LONGEST_PAUSE_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -32,9 +32,18 @@ class Backoff:
 
     def pause_seconds(self, failed: int) -> float:
         """How long to wait after so many failed attempts; jitter only ever lengthens it."""
-        first = self.total_seconds / (2 ** (self.attempts - 1) - 1)
+        failed = min(failed, self.attempts)  # who never gives up goes on at the longest pause
+        first = self.total_seconds / max(1, 2 ** (self.attempts - 1) - 1)
         doubled: float = first * 2 ** (failed - 1)
-        return min(doubled, _LONGEST_PAUSE_SECONDS) * random.uniform(1, 1.25)  # noqa: S311 - no secret
+        return doubled * random.uniform(1, 1.25)  # noqa: S311 - no secret
+
+
+class Cause(StrEnum):
+    """What an attempt failed at; each has a budget of its own."""
+
+    REFUSED = "refused"
+    BUG = "bug"
+    AWAY = "away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +53,10 @@ class RetryPolicy:
     refused: Backoff = Backoff(attempts=5, total_seconds=30)
     bug: Backoff = Backoff(attempts=3, total_seconds=30)
     away: Backoff = Backoff(attempts=8, total_seconds=30)
+
+    def backoff(self, cause: Cause) -> Backoff:
+        """The one for this cause."""
+        return {Cause.REFUSED: self.refused, Cause.BUG: self.bug, Cause.AWAY: self.away}[cause]
 
 
 class Retry:
@@ -57,32 +70,28 @@ class Retry:
         self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
     ) -> T:
         """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
-        spent: dict[Backoff, int] = {}
+        spent: Counter[Cause] = Counter()
         while True:
             await self._gate.passed()
             result = await caught(work())
             if not isinstance(result, Failure):
                 return result
             error = translated(result.error) or result.error
-            backoff = self._backoff(error)
-            spent[backoff] = failed = spent.get(backoff, 0) + 1
-            if give_up and backoff is not self._policy.away and failed >= backoff.attempts:
-                return await give_up(_letter(error, failed))
-            await self._wait(error, backoff, failed)
+            cause = _cause(error)
+            spent[cause] += 1
+            if give_up and cause is not Cause.AWAY and spent[cause] >= self._policy.backoff(cause).attempts:
+                return await give_up(_letter(error, spent[cause]))
+            await self._wait(error, cause, spent[cause])
 
-    def _backoff(self, error: Exception) -> Backoff:
-        if isinstance(error, UnavailableError):
+    async def _wait(self, error: Exception, cause: Cause, failed: int) -> None:
+        backoff = self._policy.backoff(cause)
+        if cause is Cause.AWAY:
             self._gate.close(str(error))
-            return self._policy.away
-        return self._policy.refused if isinstance(error, StatementFailedError) else self._policy.bug
-
-    async def _wait(self, error: Exception, backoff: Backoff, failed: int) -> None:
-        if backoff is self._policy.away:
             if failed > 1:  # the probes said all was well, and yet it failed again
-                await asyncio.sleep(backoff.pause_seconds(min(failed, backoff.attempts) - 1))
+                await asyncio.sleep(backoff.pause_seconds(failed - 1))
             return
-        pause_seconds = backoff.pause_seconds(min(failed, backoff.attempts))
-        expected = isinstance(error, StatementFailedError)
+        pause_seconds = backoff.pause_seconds(failed)
+        expected = cause is Cause.REFUSED
         # A bug's traceback names code, never data: SQLAlchemy is told to hide its parameters.
         _log.warning(
             "attempt %d failed, next in %.1f s: %s",
@@ -92,6 +101,12 @@ class Retry:
             exc_info=None if expected else error,
         )
         await asyncio.sleep(pause_seconds)
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, UnavailableError):
+        return Cause.AWAY
+    return Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
 
 
 def _letter(error: Exception, attempts: int) -> Letter:

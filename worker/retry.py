@@ -32,7 +32,7 @@ class Backoff:
 
     def pause_seconds(self, failed: int) -> float:
         """How long to wait after so many failed attempts; jitter only ever lengthens it."""
-        failed = min(failed, self.attempts)  # who never gives up goes on at the longest pause
+        failed = min(failed, max(1, self.attempts - 1))  # who never gives up goes on at the longest pause
         first = self.total_seconds / max(1, 2 ** (self.attempts - 1) - 1)
         doubled: float = first * 2 ** (failed - 1)
         return doubled * random.uniform(1, 1.25)  # noqa: S311 - no secret

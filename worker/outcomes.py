@@ -17,7 +17,7 @@ from contracts.envelope import Command
 
 SOURCE = "/heroes-worker"
 
-_DOCUMENT_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
+DOCUMENT_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 _DETAIL_BYTES = 2000
 
 
@@ -80,8 +80,8 @@ class EventDocument:
 
     @classmethod
     def of(cls, envelope: Mapping[str, Any]) -> "EventDocument":
-        """The same envelope always gives the same bytes, also out of the database; so facts hold no floats."""
-        return cls(envelope, orjson.dumps(envelope, option=_DOCUMENT_OPTIONS))
+        """The same envelope always gives the same bytes, also out of the database."""
+        return cls(envelope, orjson.dumps(envelope, option=DOCUMENT_OPTIONS))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ are confirmed: wherever this process dies, the command comes again and the inbox
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from contracts.envelope import Command, instant
@@ -64,9 +64,12 @@ class Pipeline:
             decide = self._giving_up(command, letter)
             return await self.retry.until_done(lambda: self.unit_of_work.run(command, decide))
 
+        confirmed = command.id in self.marker
         decide = self._applying(command)
         outcome = await self.retry.until_done(lambda: self.unit_of_work.run(command, decide), give_up)
-        return _id_reused(delivery, command) if isinstance(outcome, IdReused) else outcome
+        if isinstance(outcome, IdReused):
+            return _id_reused(delivery, command)
+        return replace(outcome, published=True) if confirmed else outcome
 
     def _applying(self, command: Command) -> Decide:
         async def apply(session: Any, claim: Claim) -> Outcome:
@@ -74,10 +77,12 @@ class Pipeline:
             if command.expirytime and instant(command.expirytime) < claim.now:
                 return rejected(command, Rejection("expired", f"it expired at {command.expirytime}"), time)
             handled = await self.handlers[command.type](session, command.data)
-            self.unit_of_work.permits.succeeded()
             if isinstance(handled, Rejection):
-                return rejected(command, handled, time)
-            return applied(command, handled, time)
+                outcome = rejected(command, handled, time)
+            else:
+                outcome = applied(command, handled, time)
+            self.unit_of_work.permits.succeeded()
+            return outcome
 
         return apply
 
@@ -89,8 +94,7 @@ class Pipeline:
         return give_up
 
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
-        confirmed = outcome.published or (outcome.recorded and outcome.command_id in self.marker)
-        if not confirmed:
+        if not outcome.published:
             await self._publish(delivery, outcome)
             if outcome.recorded and outcome.command_id:
                 self.marker.confirmed(outcome.command_id)

@@ -6,10 +6,12 @@ Only a statement that a live server refused, or a bug, costs an attempt; while a
 import asyncio
 import logging
 import random
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from worker.errors import StatementFailedError, UnavailableError
@@ -19,6 +21,8 @@ from worker.persistence.gate import Gate
 from worker.persistence.sqlstate import translated
 
 T = TypeVar("T")
+
+_SHOWN_FRAMES = 5
 
 _log = logging.getLogger(__name__)
 
@@ -91,15 +95,8 @@ class Retry:
                 await asyncio.sleep(backoff.pause_seconds(failed - 1))
             return
         pause_seconds = backoff.pause_seconds(failed)
-        expected = cause is Cause.REFUSED
-        # A bug's traceback names code, never data: SQLAlchemy is told to hide its parameters.
-        _log.warning(
-            "attempt %d failed, next in %.1f s: %s",
-            failed,
-            pause_seconds,
-            error if expected else type(error),
-            exc_info=None if expected else error,
-        )
+        what = str(error) if cause is Cause.REFUSED else _where(error)
+        _log.warning("attempt %d failed, next in %.1f s: %s", failed, pause_seconds, what)
         await asyncio.sleep(pause_seconds)
 
 
@@ -107,6 +104,14 @@ def _cause(error: Exception) -> Cause:
     if isinstance(error, UnavailableError):
         return Cause.AWAY
     return Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
+
+
+def _where(error: BaseException) -> str:
+    """The error's type and the lines of code on its way, innermost last; its text may quote values of fields."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-_SHOWN_FRAMES)
+    lines = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    cause = error.__cause__ or error.__context__
+    return f"{type(error).__name__} at {' > '.join(lines)}" + (f", from {_where(cause)}" if cause else "")
 
 
 def _letter(error: Exception, attempts: int) -> Letter:

@@ -30,7 +30,7 @@ def asked_for(project: dict[str, object], extra: str) -> Iterator[Requirement]:
 def test_the_lock_is_names_and_versions_in_order_and_nothing_else() -> None:
     """No host, no path, no option: it installs from wherever pip is set up to look."""
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in LOCK)
-    assert sorted(LOCK, key=str.lower) == LOCK
+    assert sorted(LOCK, key=str.upper) == LOCK
 
 
 def test_the_lock_holds_everything_that_the_project_asks_for() -> None:

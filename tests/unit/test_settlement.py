@@ -39,7 +39,7 @@ class Message:
 
 
 async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> None:
-    channel, settlement = Channel(), Settlement()
+    channel, settlement = Channel(), Settlement(prefetch=32)
     for tag in (2, 1):
         settlement.arrived()
         await settlement.ack(channel.message(tag))
@@ -49,13 +49,13 @@ async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> Non
 
 
 async def test_leaving_with_nothing_in_hand_takes_no_time() -> None:
-    settlement = Settlement()
+    settlement = Settlement(prefetch=32)
     assert await settlement.finish(timeout_seconds=0.001)
     await settlement.tell_the_rest()
 
 
 async def test_leaving_waits_for_what_is_in_hand_and_tells_it_in_one_frame() -> None:
-    channel, settlement = Channel(), Settlement()
+    channel, settlement = Channel(), Settlement(prefetch=32)
     for _ in range(3):
         settlement.arrived()
     leaving = asyncio.create_task(settlement.finish(timeout_seconds=5))
@@ -73,7 +73,7 @@ async def test_leaving_waits_for_what_is_in_hand_and_tells_it_in_one_frame() -> 
 
 
 async def test_what_is_unfinished_when_time_runs_out_is_not_acknowledged_with_the_rest() -> None:
-    channel, settlement = Channel(), Settlement()
+    channel, settlement = Channel(), Settlement(prefetch=32)
     for _ in range(3):
         settlement.arrived()
     leaving = asyncio.create_task(settlement.finish(timeout_seconds=0.05))
@@ -88,7 +88,7 @@ async def test_what_is_unfinished_when_time_runs_out_is_not_acknowledged_with_th
 
 
 async def test_what_was_acknowledged_but_is_not_gone_yet_counts_as_in_hand() -> None:
-    channel, settlement = Channel(), Settlement()
+    channel, settlement = Channel(), Settlement(prefetch=32)
     settlement.arrived()
     leaving = asyncio.create_task(settlement.finish(timeout_seconds=5))
     await asyncio.sleep(0)
@@ -101,7 +101,7 @@ async def test_what_was_acknowledged_but_is_not_gone_yet_counts_as_in_hand() -> 
 
 @pytest.mark.parametrize("leaving", [False, True])
 async def test_a_channel_that_is_gone_hears_nothing_and_nobody_fails(leaving: bool) -> None:
-    channel, settlement = Channel(closed=True), Settlement()
+    channel, settlement = Channel(closed=True), Settlement(prefetch=32)
     settlement.arrived()
     if leaving:
         asyncio.get_running_loop().call_soon(settlement.gone)

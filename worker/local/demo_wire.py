@@ -62,7 +62,7 @@ class Wire:
         """The broker's name and version."""
         transport = self.connection.transport
         properties = transport.connection.server_properties if transport else {}
-        return f"{properties.get('product', 'RabbitMQ')} {properties.get('version', '')}".strip()
+        return " ".join(str(properties.get(name, "")) for name in ("product", "version")).strip() or "RabbitMQ"
 
     async def event_of(self, command_id: str) -> Heard:
         """The first event that this command caused.

@@ -61,8 +61,12 @@ class Services:
 
     def _manage(self, method: str, path: str, body: dict[str, str] | None) -> None:
         try:
-            with httpx.Client(trust_env=False, timeout=REQUEST_TIMEOUT_SECONDS) as client:
-                client.request(method, f"{self.management_url}/api/{path}", json=body).raise_for_status()
+            # Not in the URL: httpx logs it.
+            address = httpx.URL(self.management_url)
+            auth = httpx.BasicAuth(address.username, address.password)
+            bare = str(address.copy_with(username=None, password=None)).rstrip("/")
+            with httpx.Client(trust_env=False, timeout=REQUEST_TIMEOUT_SECONDS, auth=auth) as client:
+                client.request(method, f"{bare}/api/{path}", json=body).raise_for_status()
         except httpx.HTTPStatusError as refused:
             raise LocalServicesError(f"RabbitMQ refused {method} /api/{path}: {refused.response.text[:200]}") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

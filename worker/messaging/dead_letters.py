@@ -20,8 +20,26 @@ from worker.messaging.channel import ConfirmedChannel
 from worker.outcomes import Letter
 
 _HEADER_BYTES = 64 * 1024
-# The broker's counts, and what stands on a letter that somebody put back by hand.
-_DROPPED_HEADERS = frozenset({"x-delivery-count", "x-acquired-count", "x-attempts", "x-dead-letter-truncated"})
+# The broker's counts, and what only the worker writes: a publisher must not, nor a letter that was put back by hand.
+_OWN_HEADERS = frozenset(
+    {
+        "x-delivery-count",
+        "x-acquired-count",
+        "x-dead-letter-reason",
+        "x-dead-letter-detail",
+        "x-dead-letter-truncated",
+        "x-dead-lettered-at",
+        "x-attempts",
+        "x-worker",
+        "x-original-exchange",
+        "x-original-routing-key",
+        "x-original-user-id",
+        "x-original-expiration",
+        "x-original-priority",
+        "x-original-cc",
+        "x-original-bcc",
+    }
+)
 _ADDRESSING_HEADERS = frozenset({"CC", "BCC"})
 
 
@@ -77,18 +95,17 @@ def _copy_of(message: AbstractIncomingMessage, headers: Mapping[str, Any]) -> ai
 
 def _kept(message: AbstractIncomingMessage) -> dict[str, Any]:
     """The publisher's headers and moved properties, as far as they fit one frame; `x-dead-letter-truncated` if not."""
-    candidates: dict[str, Any] = {
-        f"x-original-{name.lower()}" if name in _ADDRESSING_HEADERS else name: value
-        for name, value in message.headers.items()
-        if name not in _DROPPED_HEADERS
-    }
     moved = {
         "x-original-user-id": message.user_id,
         "x-original-expiration": _milliseconds(message.expiration),
         "x-original-priority": message.priority or None,  # the client library gives 0 where there is none
     }
-    candidates |= {name: value for name, value in moved.items() if value is not None}
-    kept: dict[str, Any] = {}
+    kept: dict[str, Any] = {name: value for name, value in moved.items() if value is not None}
+    candidates: dict[str, Any] = {
+        f"x-original-{name.lower()}" if name in _ADDRESSING_HEADERS else name: value
+        for name, value in message.headers.items()
+        if name not in _OWN_HEADERS
+    }
     room = _HEADER_BYTES
     for name, value in sorted(candidates.items(), key=lambda item: _size(*item)):
         room -= _size(name, value)

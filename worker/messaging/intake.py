@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Process = Callable[[Delivery], Awaitable[None]]
 
 _RPC_TIMEOUT_SECONDS = 5
+_RECONNECT_SECONDS = 1
 
 
 class Intake:
@@ -45,7 +46,7 @@ class Intake:
     def subscribe(self, worker_id: str, prefetch: int) -> None:
         """There is a subscriber for each command queue; none consumes before the broker starts."""
         for name in command_queues():
-            settlement = Settlement()
+            settlement = Settlement(prefetch)
             subscriber = self._broker.subscriber(
                 RabbitQueue(name, declare=False),
                 channel=Channel(prefetch_count=prefetch, on_return_raises=True),
@@ -65,7 +66,8 @@ class Intake:
         await self._broker.stop()
 
     async def _handle(self, delivery: Delivery) -> None:
-        await self._process(delivery)
+        if not delivery.settlement.has_left:  # it goes back with the channel
+            await self._process(delivery)
 
     def arrival(self, message: Any, /, *, context: Any) -> "Arrival":
         """The FastStream middleware that stands around one message."""
@@ -95,8 +97,10 @@ class Intake:
             if queue is None or tag is None or queue.channel.is_closed:
                 return finished
             async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
-                if finished:
-                    # Cancelled with something unfinished, the next worker would be fed at once and overtake us.
+                if finished and settlement.nothing_can_arrive:
+                    # Only then: a cancel lets the broker feed the next worker at once, ahead of what is unfinished
+                    # here or still on its way to us. A closed channel gives all of that back in order instead, at the
+                    # price of one delivery count.
                     await queue.cancel(tag)
                 await settlement.tell_the_rest()
                 await queue.channel.close()
@@ -149,6 +153,7 @@ def rabbit_broker(url: str, logger: logging.Logger) -> RabbitBroker:
         logger=logger,
         log_level=logging.DEBUG,
         graceful_timeout=None,
+        reconnect_interval=_RECONNECT_SECONDS,
     )
 
 

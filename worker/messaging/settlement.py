@@ -10,26 +10,37 @@ import contextlib
 from aio_pika.abc import AbstractIncomingMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
+_QUIET_SECONDS = 0.05  # a broker with more to give fills the window faster than that
+
 
 class Settlement:
     """The deliveries of one queue's channel: what is in hand, what is finished and not yet told."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefetch: int) -> None:
+        self._prefetch = prefetch
         self._in_hand = 0
         self._idle = asyncio.Event()
         self._idle.set()
+        self._arrival = asyncio.Event()
         self._leaving = False
         self._finished: list[AbstractIncomingMessage] = []
+        self.has_left = False
 
     @property
     def in_hand(self) -> int:
         """How many deliveries have arrived and are not finished."""
         return self._in_hand
 
+    @property
+    def nothing_can_arrive(self) -> bool:
+        """The window is full of finished deliveries that the broker has not heard of: none is on its way to us."""
+        return not self._in_hand and len(self._finished) >= self._prefetch
+
     def arrived(self) -> None:
         """One more delivery is in hand."""
         self._in_hand += 1
         self._idle.clear()
+        self._arrival.set()
 
     def gone(self) -> None:
         """A delivery left, finished or cancelled with its channel."""
@@ -45,13 +56,20 @@ class Settlement:
         await _acknowledge(message)
 
     async def finish(self, timeout_seconds: float) -> bool:
-        """No ack goes out any more and everything in hand is finished; False: time ran out."""
+        """No ack goes out any more, and everything that came is finished; False: time ran out.
+
+        Whatever arrives from now on is not for us: `has_left`.
+        """
         self._leaving = True
         try:
             async with asyncio.timeout(timeout_seconds):
                 await self._idle.wait()
+                while not self.nothing_can_arrive and await self._another_arrives():
+                    await self._idle.wait()
         except TimeoutError:
-            return False
+            return not self._in_hand
+        finally:
+            self.has_left = True
         return True
 
     async def tell_the_rest(self) -> None:
@@ -63,6 +81,15 @@ class Settlement:
             return
         for message in finished:
             await _acknowledge(message)
+
+    async def _another_arrives(self) -> bool:
+        self._arrival.clear()
+        try:
+            async with asyncio.timeout(_QUIET_SECONDS):
+                await self._arrival.wait()
+        except TimeoutError:
+            return False
+        return True
 
 
 async def _acknowledge(message: AbstractIncomingMessage, *, multiple: bool = False) -> None:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+
+from worker.outcomes import DOCUMENT_OPTIONS
 
 _CONNECT_TIMEOUT_SECONDS = 5
 _IDLE_IN_TRANSACTION_SECONDS = 10
@@ -32,13 +35,17 @@ class Database:
     sessions: Sessions
     side_sessions: Sessions
     connect_args: dict[str, Any]
+    freshness: "_Freshness"
 
     @classmethod
     def of(cls, url: str, *, pool_size: int, statement_timeout_seconds: float) -> "Database":
         """Nothing is connected yet afterwards."""
         arguments = _connect_args(statement_timeout_seconds)
         engine, side = _engine(url, arguments, pool_size), _engine(url, arguments, _SIDE_POOL_SIZE)
-        return cls(url, engine, side, _sessions(engine), _sessions(side), arguments)
+        freshness = _Freshness()
+        freshness.watch(engine)
+        freshness.watch(side)
+        return cls(url, engine, side, _sessions(engine), _sessions(side), arguments, freshness)
 
     async def probe(self) -> None:
         """The server answered on a connection of its own, outside every pool, and takes writes.
@@ -53,14 +60,34 @@ class Database:
                 raise ConnectionError("the database is read-only")
 
     async def renew(self) -> None:
-        """Connections from before are not handed out again."""
-        await self.engine.dispose()
-        await self.side_engine.dispose()
+        """Connections from before are not handed out again, and each is closed when it comes back or is asked for."""
+        self.freshness.renew()
 
     async def close(self) -> None:
         """Every connection is closed."""
         await self.engine.dispose()
         await self.side_engine.dispose()
+
+
+class _Freshness:
+    """Knows which connections are from before an outage. (`dispose` would leave those at work to the collector.)"""
+
+    def __init__(self) -> None:
+        self._generation = 0
+
+    def watch(self, engine: AsyncEngine) -> None:
+        event.listen(engine.sync_engine, "connect", self._stamp)
+        event.listen(engine.sync_engine, "checkout", self._check)
+
+    def renew(self) -> None:
+        self._generation += 1
+
+    def _stamp(self, _: object, record: ConnectionPoolEntry) -> None:
+        record.info["generation"] = self._generation
+
+    def _check(self, _: object, record: ConnectionPoolEntry, __: object) -> None:
+        if record.info["generation"] != self._generation:
+            raise DisconnectionError("from before an outage")  # the pool closes it and opens another
 
 
 def _connect_args(statement_timeout_seconds: float) -> dict[str, Any]:
@@ -83,7 +110,7 @@ def _engine(url: str, connect_args: dict[str, Any], pool_size: int) -> AsyncEngi
         max_overflow=0,
         pool_timeout=_POOL_TIMEOUT_SECONDS,
         connect_args=connect_args,
-        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_serializer=lambda value: orjson.dumps(value, option=DOCUMENT_OPTIONS).decode(),
         json_deserializer=orjson.loads,
         hide_parameters=True,  # a statement's values must not reach a log by way of a traceback
     )

@@ -3,8 +3,19 @@
 `inbox.events` holds the envelopes exactly as they are published: what stands there once never changes.
 """
 
-from sqlalchemy import Column, DateTime, Index, LargeBinary, MetaData, PrimaryKeyConstraint, Table, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import (
+    JSON,
+    Column,
+    DateTime,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 
 MOMENT = DateTime(timezone=True)
 
@@ -18,7 +29,7 @@ INBOX = Table(
     Column("command_type", Text, nullable=False),
     Column("fingerprint", LargeBinary, nullable=False),
     Column("outcome", Text),  # null only inside the transaction that claims the command
-    Column("events", JSONB),
+    Column("events", JSON),  # kept as written: jsonb would rewrite numbers, and a repeat be other bytes
     Column("handled_at", MOMENT, server_default=text("now()"), nullable=False),
     Column("published_at", MOMENT),
     PrimaryKeyConstraint("command_id", name="pk_inbox"),

@@ -17,7 +17,9 @@ from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.permits import Permits
 
 Handler = Callable[[AsyncSession, Any], Awaitable[Handled]]
-"""Applies one command's data in the open session and returns its facts, or a rejection. Never commits or publishes."""
+"""Applies one command's data in the open session and returns its facts, or a rejection. Never commits or publishes.
+
+One that rejects has written nothing, or has undone it with a savepoint: the rejection is committed as it stands."""
 
 Decide = Callable[[AsyncSession, Claim], Awaitable[Outcome]]
 

@@ -2,7 +2,6 @@
 
 import sqlalchemy as sa
 from alembic import op
-from sqlalchemy.dialects import postgresql
 
 revision = "0001"
 down_revision = None
@@ -33,7 +32,7 @@ def upgrade() -> None:
         sa.Column("command_type", sa.Text, nullable=False),
         sa.Column("fingerprint", sa.LargeBinary, nullable=False),
         sa.Column("outcome", sa.Text),
-        sa.Column("events", postgresql.JSONB),
+        sa.Column("events", sa.JSON),
         sa.Column("handled_at", _MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("published_at", _MOMENT),
         sa.PrimaryKeyConstraint("command_id", name="pk_inbox"),

@@ -22,7 +22,7 @@ _ROWS = (
     "SELECT (SELECT count(*) FROM hero) AS heroes, count(*) AS inbox, count(published_at) AS published,"
     " count(*) FILTER (WHERE outcome = 'applied') AS applied FROM inbox"
 )
-_EVENT_IDS = "SELECT jsonb_array_elements(events)->>'id' AS id FROM inbox"
+_EVENT_IDS = "SELECT json_array_elements(events)->>'id' AS id FROM inbox"
 
 
 class WrongError(RuntimeError):

@@ -254,7 +254,7 @@ async def _stored_ids(stage: Stage, commands: Sequence[Command]) -> dict[str, li
     """The event ids that the inbox holds for each command."""
     query = (
         "SELECT command_id::text AS command, array_agg(event->>'id') AS events"
-        " FROM inbox, jsonb_array_elements(events) AS event WHERE command_id = ANY($1) GROUP BY command_id"
+        " FROM inbox, json_array_elements(events) AS event WHERE command_id = ANY($1) GROUP BY command_id"
     )
     rows = await stage.rows(query, [command.id for command in commands])
     return {row["command"]: row["events"] for row in rows}

@@ -145,6 +145,7 @@ def rendezvous_priority(worker_id: str, queue: str) -> int:
 
 def rabbit_broker(url: str, logger: logging.Logger) -> RabbitBroker:
     """A FastStream broker that only consumes: nothing is decoded, injected, replied to or settled behind our back."""
+    logger.addFilter(_is_no_cancellation)
     return RabbitBroker(
         url,
         apply_types=False,
@@ -155,6 +156,12 @@ def rabbit_broker(url: str, logger: logging.Logger) -> RabbitBroker:
         graceful_timeout=None,
         reconnect_interval=_RECONNECT_SECONDS,
     )
+
+
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """When a connection breaks, every command in hand is cancelled and comes again: no news, and hundreds of it."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError)
 
 
 async def _is_consuming(subscriber: "RabbitSubscriber") -> bool:

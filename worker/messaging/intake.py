@@ -83,7 +83,8 @@ class Intake:
 
     async def unattached(self) -> list[str]:
         """The command queues that this worker does not consume just now, on a live channel."""
-        return [name for name, (subscriber, _) in self._queues.items() if not await _is_consuming(subscriber)]
+        consuming = await asyncio.gather(*(_is_consuming(subscriber) for subscriber, _ in self._queues.values()))
+        return [name for name, attached in zip(self._queues, consuming, strict=True) if not attached]
 
     async def leave(self, timeout_seconds: float) -> bool:
         """Nothing is consumed any more, and what was in hand is finished and acknowledged; False: not all of it."""

@@ -1,8 +1,12 @@
-"""Brings RabbitMQ and PostgreSQL once for the whole run, and a corner of them of its own for each module."""
+"""Brings RabbitMQ and PostgreSQL once for the whole run, and a corner of them of its own for each module.
+
+Where several processes share the work (`-n 2`), the one that hands it out brings the services for all of them.
+"""
 
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 
 import pytest
 import pytest_asyncio
@@ -10,7 +14,23 @@ import pytest_asyncio
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire
 from worker.local import Services, local_services
+from worker.local.__main__ import variables
 from worker.operations import prepare
+
+_FOR_ALL = ExitStack()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The processes that xdist is about to start find the services in their environment."""
+    if session.config.getoption("numprocesses", None):
+        found = _FOR_ALL.enter_context(local_services(os.environ))
+        os.environ |= {**variables(found), "HEROES_LOCAL_SERVICES": "env"}
+
+
+def pytest_unconfigure() -> None:
+    """Nothing is left running."""
+    _FOR_ALL.close()
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ run: $(INSTALLED) ## Run RabbitMQ, PostgreSQL and a worker until Ctrl-C
 
 .PHONY: test
 test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
-	@$(BIN)/python -m pytest --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and types

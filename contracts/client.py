@@ -7,6 +7,7 @@ import asyncio
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
+from weakref import WeakValueDictionary
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
@@ -43,6 +44,8 @@ class HeroesClient:
         self._connection: AbstractConnection
         self._replies: AbstractQueue
         self._publishing: AbstractChannel | None = None
+        self._opening = asyncio.Lock()
+        self._in_order: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         """Connected.
@@ -99,18 +102,27 @@ class HeroesClient:
             reply_to=reply_to,
             correlation_id=correlation_id,
         )
+        # For one hero one unconfirmed command at a time: were the first refused, the second would overtake it.
+        turn = self._in_order.setdefault(command.ordering_key, asyncio.Lock())
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with turn, asyncio.timeout(self._timeout_seconds):
                 exchange = await (await self._channel()).get_exchange(COMMANDS, ensure=False)
                 await exchange.publish(message, command.routing_key)
-        except (AMQPError, ChannelInvalidStateError, TimeoutError) as error:
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled us: the connection died under a confirm.
+            raise NotConfirmedError(f"command {command.id} was not confirmed: the connection was lost") from error
+        except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
             raise NotConfirmedError(f"command {command.id} was not confirmed: {type(error).__name__}") from error
 
     async def _channel(self) -> AbstractChannel:
         """A channel to publish on; the broker closes it at each refusal, and the replies must not go with it."""
-        if self._publishing is None or self._publishing.is_closed:
-            self._publishing = await self._connection.channel(on_return_raises=True)
-        return self._publishing
+        async with self._opening:
+            if self._publishing is None or self._publishing.is_closed:
+                self._publishing = await self._connection.channel(on_return_raises=True)
+            return self._publishing
 
     async def _on_reply(self, message: AbstractIncomingMessage) -> None:
         """A reply that nobody waits for any more is dropped."""

@@ -6,16 +6,17 @@ the queues first of all.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 from aio_pika.abc import AbstractRobustConnection
+from aiormq.exceptions import AMQPError
 
 from contracts.envelope import Command
 from contracts.heroes import COMMANDS
-from worker.errors import TopologyError
+from worker.errors import TopologyError, UnreachableError
 from worker.heroes import HANDLERS
 from worker.messaging import topology
 from worker.messaging.channel import ConfirmedChannel
@@ -82,7 +83,8 @@ async def running_worker(settings: Settings, entity: Entity = HEROES) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await _database(settings, stack)
         await _verify(settings, database)
-        publishing = await keep_connected(settings.rabbitmq_url, f"{settings.worker_id} publishes")
+        with _still_there(settings):
+            publishing = await keep_connected(settings.rabbitmq_url, f"{settings.worker_id} publishes")
         stack.push_async_callback(publishing.close)
         worker = _assemble(settings, entity, database, publishing)
         stack.push_async_callback(worker.gate.stop)
@@ -145,9 +147,20 @@ async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> N
     await health.start()
     _log.info("health at %s/readyz", health.url)
     stack.push_async_callback(worker.intake.stop)
-    await worker.intake.start()
+    with _still_there(settings):
+        await worker.intake.start()
     stack.push_async_callback(_leave, worker, settings.shutdown_timeout_seconds)
     _log.info("worker %s takes commands from %s", settings.worker_id, without_password(settings.rabbitmq_url))
+
+
+@contextmanager
+def _still_there(settings: Settings) -> Iterator[None]:
+    """The broker answered a moment ago; gone meanwhile, it is away like any other."""
+    try:
+        yield
+    except (AMQPError, OSError) as error:
+        shown = without_password(settings.rabbitmq_url)
+        raise UnreachableError(f"RabbitMQ at {shown} went away while the worker started: start it again") from error
 
 
 async def _leave(worker: Worker, timeout_seconds: float) -> None:

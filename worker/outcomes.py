@@ -86,13 +86,17 @@ class EventDocument:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a command ended and what must be published about it; `recorded` outcomes stand in the inbox."""
+    """How a command ended and what must be published about it.
+
+    `recorded` outcomes stand in the inbox; `found` ones stood there before this delivery came.
+    """
 
     command_id: str | None
     kind: OutcomeKind
     events: tuple[EventDocument, ...]
     letter: Letter | None = None
     recorded: bool = True
+    found: bool = False
     published: bool = False
 
 
@@ -152,7 +156,7 @@ def stored(command_id: str, kind: str, envelopes: Sequence[Mapping[str, Any]], *
     if kind == OutcomeKind.DEAD_LETTERED:
         data = envelopes[0]["data"]
         letter = Letter(data["reason"], data["detail"])
-    return Outcome(command_id, OutcomeKind(kind), events, letter, published=published)
+    return Outcome(command_id, OutcomeKind(kind), events, letter, found=True, published=published)
 
 
 def shortened(detail: str) -> str:

@@ -69,7 +69,11 @@ class Pipeline:
         outcome = await self.retry.until_done(lambda: self.unit_of_work.run(command, decide), give_up)
         if isinstance(outcome, IdReused):
             return _id_reused(delivery, command)
-        return replace(outcome, published=True) if confirmed else outcome
+        if outcome.found:
+            return replace(outcome, published=outcome.published or confirmed)
+        if outcome.kind is not OutcomeKind.DEAD_LETTERED:
+            self.unit_of_work.permits.succeeded()
+        return outcome
 
     def _applying(self, command: Command) -> Decide:
         async def apply(session: Any, claim: Claim) -> Outcome:
@@ -78,11 +82,8 @@ class Pipeline:
                 return rejected(command, Rejection("expired", f"it expired at {command.expirytime}"), time)
             handled = await self.handlers[command.type](session, command.data)
             if isinstance(handled, Rejection):
-                outcome = rejected(command, handled, time)
-            else:
-                outcome = applied(command, handled, time)
-            self.unit_of_work.permits.succeeded()
-            return outcome
+                return rejected(command, handled, time)
+            return applied(command, handled, time)
 
         return apply
 

@@ -106,12 +106,14 @@ def _cause(error: Exception) -> Cause:
     return Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
 
 
-def _where(error: BaseException) -> str:
+def _where(error: BaseException, causes: int = 3) -> str:
     """The error's type and the lines of code on its way, innermost last; its text may quote values of fields."""
     frames = traceback.extract_tb(error.__traceback__, limit=-_SHOWN_FRAMES)
     lines = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
     cause = error.__cause__ or error.__context__
-    return f"{type(error).__name__} at {' > '.join(lines)}" + (f", from {_where(cause)}" if cause else "")
+    return f"{type(error).__name__} at {' > '.join(lines)}" + (
+        f", from {_where(cause, causes - 1)}" if cause and causes else ""
+    )
 
 
 def _letter(error: Exception, attempts: int) -> Letter:

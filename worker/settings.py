@@ -15,15 +15,17 @@ from worker.errors import SettingsError
 
 PREFIX = "HEROES_"
 
-_Seconds = Annotated[float, Field(gt=0, le=86_400)]
+_Seconds = Annotated[float, Field(ge=0.1, le=86_400)]
 
 
 def _parts(value: str) -> URL:
     """The URL, or an empty one where it is none: the parser's own words would quote what may be a password."""
     try:
-        return URL(value)
+        parts = URL(value)
     except ValueError:
         return URL()
+    # An unescaped slash in a password makes the rest of it look like the path.
+    return URL() if "@" in parts.path else parts
 
 
 def amqp_url(value: str) -> str:

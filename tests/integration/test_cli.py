@@ -207,7 +207,7 @@ async def test_check_says_which_setting_is_not_what_the_event_log_was_declared_w
 async def test_check_says_what_is_away_and_still_looks_at_the_other(press: Press, stage: Stage, name: str) -> None:
     environment = stage.environment(**{name: NOWHERE[name], "HEROES_STARTUP_TIMEOUT_SECONDS": "0.5"})
     said = (await press.run(environment, "check")).ends(UNREACHABLE, "did not answer within 0.5 s", name)
-    assert said.output.count("✓") == 1
+    assert "✓" in said.output
 
 
 @pytest.mark.parametrize("command", [["check"], ["setup"], ["worker"]])

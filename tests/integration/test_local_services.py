@@ -316,7 +316,7 @@ def _bring(environ: dict[str, str], ways: dict[str, Way]) -> tuple[Services, lis
 
 @contextmanager
 def _command(*arguments: str, env: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    kept = {name: value for name, value in os.environ.items() if name not in (*NAMED, "HEROES_LOCAL_SERVICES")}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HEROES_")}
     command = [sys.executable, *(arguments or ("-m", "worker.local"))]
     process = subprocess.Popen(command, cwd=ROOT, env=kept | env, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ours
     with process:

@@ -45,7 +45,6 @@ async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> Non
         await settlement.ack(channel.message(tag))
         settlement.gone()
     assert channel.heard == [(2, False), (1, False)]
-    assert settlement.in_hand == 0
 
 
 async def test_leaving_with_nothing_in_hand_takes_no_time() -> None:
@@ -82,7 +81,6 @@ async def test_what_is_unfinished_when_time_runs_out_is_not_acknowledged_with_th
         await settlement.ack(channel.message(tag))
         settlement.gone()
     assert not await leaving
-    assert settlement.in_hand == 1
     await settlement.tell_the_rest()
     assert channel.heard == [(1, False), (3, False)]
 

@@ -55,6 +55,7 @@ class ConfirmedChannel:
         except asyncio.CancelledError:
             if cancelled_for_real():
                 raise
+            await self._discard(channel)
             raise PublishNotConfirmedError("the connection was lost while a confirm was due") from None
         except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
             await self._discard(channel)

@@ -36,8 +36,8 @@ def with_heartbeat(url: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """Safe to show to anybody."""
-    parsed = URL(url)
+    """Safe to show to anybody; a query may hold a password, too, and is left out."""
+    parsed = URL(url).with_query(None).with_fragment(None)
     return str(parsed.with_password("***") if parsed.password else parsed)
 
 

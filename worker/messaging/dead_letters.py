@@ -118,10 +118,17 @@ def _kept(message: AbstractIncomingMessage) -> dict[str, Any]:
 
 def _size(name: str, value: Any) -> int:
     """The bytes that a header takes in a frame; one that can't be written again never fits."""
+    if not _is_shallow(value):  # the client library writes tables in tables by recursion
+        return _HEADER_BYTES + 1
     try:
         return len(encode.field_table({name: value}))
     except (TypeError, ValueError, OverflowError, struct.error):
         return _HEADER_BYTES + 1
+
+
+def _is_shallow(value: Any, levels: int = 32) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in inner)
 
 
 def _milliseconds(expiration: Any) -> int | None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Process = Callable[[Delivery], Awaitable[None]]
 
+_log = logging.getLogger(__name__)
+
 _RPC_TIMEOUT_SECONDS = 5
 _RECONNECT_SECONDS = 1
 
@@ -125,11 +127,16 @@ class Arrival(BaseMiddleware[Any, Any]):
         msg.set_decoder(self._as_delivery)
         return await call_next(msg)
 
-    async def after_processed(self, *_: object) -> bool:
-        """Whatever happened, nobody waits behind this delivery any more."""
-        if self._delivery is not None:
+    async def after_processed(self, kind: type[BaseException] | None = None, *_: object) -> bool:
+        """A delivery that is finished, or cancelled with its channel, makes way for those behind it."""
+        if self._delivery is None:
+            return False
+        if kind is None or issubclass(kind, asyncio.CancelledError):
             self._delivery.turn.give_up()
             self._delivery.settlement.gone()
+        else:  # a bug of the worker itself: the command stays where it is, and nobody overtakes it
+            self._delivery.settlement.stuck()
+            _log.error("a delivery is stuck until this worker restarts: %s", kind.__name__)
         return False
 
     async def _as_delivery(self, _: "StreamMessage[Any]") -> Delivery | None:

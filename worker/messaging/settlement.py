@@ -24,12 +24,8 @@ class Settlement:
         self._arrival = asyncio.Event()
         self._leaving = False
         self._finished: list[AbstractIncomingMessage] = []
+        self._stuck = False
         self.has_left = False
-
-    @property
-    def in_hand(self) -> int:
-        """How many deliveries have arrived and are not finished."""
-        return self._in_hand
 
     @property
     def nothing_can_arrive(self) -> bool:
@@ -41,6 +37,10 @@ class Settlement:
         self._in_hand += 1
         self._idle.clear()
         self._arrival.set()
+
+    def stuck(self) -> None:
+        """A delivery was neither finished nor cancelled: no ack may cover it."""
+        self._stuck = True
 
     def gone(self) -> None:
         """A delivery left, finished or cancelled with its channel."""
@@ -76,7 +76,7 @@ class Settlement:
         """The broker has heard of everything that was finished while leaving; in one frame if nothing is left over."""
         finished, self._finished = self._finished, []
         finished.sort(key=lambda message: message.delivery_tag or 0)
-        if finished and not self._in_hand:
+        if finished and not self._in_hand and not self._stuck:
             await _acknowledge(finished[-1], multiple=True)
             return
         for message in finished:

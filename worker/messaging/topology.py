@@ -102,15 +102,19 @@ async def declare(connection: AbstractConnection, event_log_retention_days: int)
 
 
 async def faults(connection: AbstractConnection, event_log_retention_days: int) -> list[TopologyError]:
-    """What is missing or has other arguments; to declare what is there already changes nothing but its bindings."""
+    """What is missing or has other arguments: to declare again what is there changes nothing. AMQP can't be asked for
+    bindings; `declare` restores them.
+    """
     found = []
     for thing in _everything(event_log_retention_days):
         if not await _exists(connection, thing):
             found.append(TopologyError(f"{thing.kind} {thing.name} is missing: run heroes setup"))
             continue
         try:
+            channel = await connection.channel()
             with _explained(thing):
-                await _declare(await connection.channel(), thing)
+                await _declare(channel, thing, bind=False)
+            await channel.close()
         except TopologyError as error:
             found.append(error)
     return found
@@ -120,12 +124,12 @@ def _everything(event_log_retention_days: int) -> tuple[Exchange | Queue, ...]:
     return (*exchanges(), *queues(event_log_retention_days))
 
 
-async def _declare(channel: AbstractChannel, thing: Exchange | Queue) -> None:
+async def _declare(channel: AbstractChannel, thing: Exchange | Queue, *, bind: bool = True) -> None:
     if isinstance(thing, Exchange):
         await channel.declare_exchange(thing.name, thing.type, durable=True, arguments=thing.arguments)
         return
     queue = await channel.declare_queue(thing.name, durable=True, arguments=thing.arguments)
-    for key in thing.keys:
+    for key in thing.keys if bind else ():
         await queue.bind(thing.exchange, routing_key=key)
 
 

@@ -70,7 +70,7 @@ class HealthServer:
 
 def _listening(host: str, port: int) -> socket.socket:
     try:
-        return socket.create_server((host, port))
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
         raise SettingsError(
             f"HEROES_HTTP_PORT: {host}:{port} can't be listened on ({error.strerror}); another worker may be there:"

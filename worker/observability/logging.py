@@ -32,8 +32,17 @@ def configure_logging(log_format: str, log_level: str) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
         )
     )
+    handler.addFilter(_without_messages)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(log_level)
     for noisy in ("aiormq", "aio_pika", "alembic", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+
+
+def _without_messages(record: logging.LogRecord) -> bool:
+    """The AMQP client logs a message that came back unexpectedly as a whole, body and all."""
+    if isinstance(record.args, tuple):
+        hidden = ("a message" if type(item).__name__ == "DeliveredMessage" else item for item in record.args)
+        record.args = tuple(hidden)
+    return True

@@ -32,15 +32,16 @@ class Permits:
         """A connection is free for the holder."""
         if self.is_slow:
             async with self._slowly:
-                await asyncio.sleep(_PAUSE_SECONDS)
-                async with self._permits:
-                    yield
-        else:
-            async with self._permits:
-                yield
+                if self.is_slow:  # it may have ended while we stood in line
+                    await asyncio.sleep(_PAUSE_SECONDS)
+                    async with self._permits:
+                        yield
+                    return
+        async with self._permits:
+            yield
 
     def succeeded(self) -> None:
-        """A command found its outcome in a handler: whatever was wrong is over."""
+        """A command was applied or rejected, and that is committed: whatever was wrong is over."""
         self._given_up = 0
 
     def gave_up(self) -> None:

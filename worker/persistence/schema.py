@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -62,9 +63,14 @@ async def verify(engine: AsyncEngine) -> None:
     Raises:
         SchemaError: they are missing, older, or too new; the message says what mends it.
     """
-    async with engine.connect() as connection:
-        current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
-        oldest = await connection.scalar(text("SELECT obj_description(to_regclass('alembic_version'))"))
+    try:
+        async with engine.connect() as connection:
+            current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
+            oldest = await connection.scalar(text("SELECT obj_description(to_regclass('alembic_version'))"))
+    except DBAPIError as error:
+        raise SchemaError(
+            f"the tables can't be looked at ({type(error.orig).__name__}): has this user the rights?"
+        ) from None
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if current is None:
         raise SchemaError("the database has no tables of ours yet: run heroes setup")

@@ -1,6 +1,6 @@
 """Says what an exception of the database means: the statement failed, the database is away, or it is none of ours.
 
-Only a live server's answer about this very statement may cost an attempt; in doubt, the database is away.
+Of all that a database can say, only a live server's answer about this very statement may cost an attempt.
 """
 
 from sqlalchemy.exc import DBAPIError, InterfaceError
@@ -27,7 +27,9 @@ def translated(error: BaseException) -> StatementFailedError | DatabaseUnavailab
     return None
 
 
-def _answered(error: DBAPIError) -> StatementFailedError | DatabaseUnavailableError:
+def _answered(error: DBAPIError) -> StatementFailedError | DatabaseUnavailableError | None:
+    if isinstance(getattr(error.orig, "__cause__", None), ValueError):
+        return None  # asyncpg refused an argument before it asked the server: a bug of the statement's author
     sqlstate: str | None = getattr(error.orig, "sqlstate", None)
     if error.connection_invalidated or sqlstate is None or isinstance(error, InterfaceError):
         return DatabaseUnavailableError(type(error.orig).__name__)

@@ -47,7 +47,7 @@ class Screen:
 
     def title(self) -> None:
         """What this is, in three lines."""
-        flow = Text(" → ", style="dim").join(Text(step, style="bold cyan") for step in STEPS)
+        flow = Text(" → ").join(Text(step, style="bold cyan") for step in STEPS)
         promise = Text("Each command takes effect exactly once and in order, and nothing is lost.\n\n")
         self.console.print(Panel(Text.assemble(promise, flow), title="[bold]heroes-worker[/]", box=box.ROUNDED))
 

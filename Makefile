@@ -16,7 +16,7 @@ help: ## Show this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
-demo: $(INSTALLED) ## See the whole thing at work, in about half a minute; it leaves nothing running
+demo: $(INSTALLED) ## See the whole thing at work, in a minute or two; it leaves nothing running
 	@$(BIN)/python -m worker.local.demo
 
 .PHONY: run

@@ -119,7 +119,7 @@ class Command(Envelope):
 class Event(Envelope):
     """A fact that the worker announces. `id` is the same at every publication: remember it to see each fact once.
 
-    `time` is absent only where a command was set aside unread and told no time itself.
+    `time` is absent only where a command was set aside before its handler and told no time itself.
     """
 
     subject: str | None = None

@@ -91,7 +91,7 @@ COMMANDS: tuple[type[Command], ...] = (CreateHero, UpdateHero, DeleteHero)
 
 
 class Hero(Data):
-    """A hero as others may see it. `version` grows by one at each change: drop what is older than what you have."""
+    """A hero as others may see it. `version` grows by one at each create and update: drop what is older than yours."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

@@ -5,6 +5,7 @@ away, 4 schema or topology missing or wrong.
 """
 
 import asyncio
+import logging
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -18,7 +19,7 @@ from rich.markup import escape
 from worker.errors import RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.send import send_app
-from worker.settings import Settings, load_settings
+from worker.settings import Settings, load_settings, unknown_variables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(send_app, name="send")
@@ -105,6 +106,8 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
     try:
         settings = load_settings()
         configure_logging(settings.log_format, settings.log_level)
+        for name in unknown_variables():
+            logging.getLogger(__name__).warning("%s is no setting of the worker and is ignored", name)
         uvloop.run(command(settings))
     except RefuseToStartError as refusal:
         Console(stderr=True, soft_wrap=True, emoji=False, highlight=False).print(f"[red]{escape(str(refusal))}[/]")

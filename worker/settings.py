@@ -93,6 +93,13 @@ def load_settings() -> Settings:
         raise SettingsError("\n".join(_sentence(str(item["loc"][0]), item["msg"]) for item in problems)) from None
 
 
+def unknown_variables() -> list[str]:
+    """The variables with our prefix that mean nothing to a worker: a misspelt one would be ignored in silence."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    others = (f"{PREFIX}LOCAL_", f"{PREFIX}RABBITMQ_MANAGEMENT_URL")  # the local services' own
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and not name.startswith((*known, *others)))
+
+
 def _sentence(name: str, message: str) -> str:
     description = Settings.model_fields[name].description
     return f"{PREFIX}{name.upper()}: {message.removeprefix('Value error, ')} ({description})"

@@ -20,7 +20,7 @@ STEPS = ("decode", "claim", "apply", "record", "publish", "settle")
 WHAT_NEXT = (
     ("make run", "the same services and a worker that stays, to play with"),
     ("make test", "the whole suite on real services"),
-    ("README.md", "what is promised, how it works, how to operate it, how to put your own entity in"),
+    ("README.md", "what is promised, how it works, how to run it, how to put your own entity in"),
     ("worker/pipeline.py", "the six steps: start reading here"),
 )
 

@@ -36,6 +36,7 @@ def configure_logging(log_format: str, log_level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(log_level)
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # whoever connects says it in a sentence
     for noisy in ("aiormq", "aio_pika", "alembic", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
 

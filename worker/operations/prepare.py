@@ -57,7 +57,7 @@ async def check_broker(settings: Settings) -> list[Finding]:
             wrong = await topology.faults(connection, settings.event_log_retention_days)
     except RefuseToStartError as error:
         return [Finding(part, error)]
-    well = Finding("topology", note="bindings can't be looked at over AMQP: heroes setup restores them")
+    well = Finding("topology", note="exchanges and queues; heroes setup restores bindings, which AMQP does not show")
     return [Finding(part, note=_about(version)), *([Finding("topology", fault) for fault in wrong] or [well])]
 
 

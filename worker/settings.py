@@ -97,7 +97,8 @@ def unknown_variables() -> list[str]:
     """The variables with our prefix that mean nothing to a worker: a misspelt one would be ignored in silence."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     others = (f"{PREFIX}LOCAL_", f"{PREFIX}RABBITMQ_MANAGEMENT_URL")  # the local services' own
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known and not name.startswith(others))
+    ours = {name for name in os.environ if name.startswith(PREFIX) and not name.startswith(others)}
+    return sorted(ours - known)
 
 
 def _sentence(name: str, message: str) -> str:

@@ -4,9 +4,10 @@ Invariant: no container of ours outlives the context; testcontainers' reaper sta
 """
 
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING
 
 from worker.local.errors import LocalServicesError
@@ -21,6 +22,7 @@ RABBITMQ_IMAGE = "rabbitmq:4.3-management"
 POSTGRES_IMAGE = "postgres:18"
 
 ENGINE_TIMEOUT_SECONDS = 2
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 PULL_TIMEOUT_SECONDS = 600
 START_TIMEOUT_SECONDS = 120.0
 USER = "heroes"
@@ -59,17 +61,28 @@ def _require(images: Sequence[str], order: Order) -> None:
     except ImportError as missing:
         raise LocalServicesError(f"Docker can't be used: install the development dependencies ({missing}).") from None
     try:
-        docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS, environment=dict(order.environ)).ping()
-    except (docker.errors.DockerException, requests.RequestException):
-        raise LocalServicesError("No Docker engine answers: start one, or leave Docker out.") from None
-    client = docker.from_env(timeout=PULL_TIMEOUT_SECONDS, environment=dict(order.environ))
-    for image in images:
-        try:
-            if not client.images.list(name=image):
-                order.say(f"Pulling {image}")
-                client.images.pull(image)
-        except (docker.errors.DockerException, requests.RequestException):
-            raise LocalServicesError(f"Docker has no image {image} and can't pull it: load it by hand.") from None
+        _knock(order.environ.get("DOCKER_HOST") or DEFAULT_HOST)
+        with closing(docker.from_env(timeout=ENGINE_TIMEOUT_SECONDS, environment=dict(order.environ))) as client:
+            client.ping()
+    except (OSError, docker.errors.DockerException, requests.RequestException):
+        raise LocalServicesError("No Docker engine answers.") from None
+    with closing(docker.from_env(timeout=PULL_TIMEOUT_SECONDS, environment=dict(order.environ))) as client:
+        for image in images:
+            try:
+                if not client.images.list(name=image):
+                    order.say(f"Pulling {image}")
+                    client.images.pull(image)
+            except (docker.errors.DockerException, requests.RequestException):
+                raise LocalServicesError(f"Docker has no image {image} and can't pull it: load it by hand.") from None
+
+
+def _knock(host: str) -> None:
+    """Somebody listens there, if it is a socket of this machine; the client leaks its own where nobody does."""
+    scheme, _, path = host.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as knock:
+            knock.settimeout(ENGINE_TIMEOUT_SECONDS)
+            knock.connect(path)
 
 
 def _rabbitmq(password: str) -> "DockerContainer":

@@ -74,7 +74,7 @@ def _first_that_works(ways: Mapping[str, Way], order: Order, stack: ExitStack) -
         try:
             return name, stack.enter_context(ways[name](order))
         except LocalServicesError as cannot:
-            order.say(str(cannot))
+            order.say(f"{cannot} Going on with the next way.")
     return last, stack.enter_context(ways[last](order))
 
 

@@ -244,7 +244,7 @@ def test_the_way_is_chosen_by_force_then_by_name_then_by_order(
 def test_a_way_that_cannot_work_says_so_and_the_next_one_is_taken() -> None:
     """No engine, or no image: one line, then private servers."""
     services, said = _bring({}, {"docker": _way("docker", fails=True), "private": _way("private")})
-    assert (services.way, said) == ("private", ["docker can't work here."])
+    assert (services.way, said) == ("private", ["docker can't work here. Going on with the next way."])
 
 
 @pytest.mark.parametrize("forced", ["docker", "private"])

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from worker.local.errors import LocalServicesError
@@ -57,7 +58,6 @@ def _require(images: Sequence[str], order: Order) -> None:
     try:
         import docker  # lazily, as testcontainers is a development dependency
         import requests
-        import testcontainers.core.container  # noqa: F401 - only asked whether it is there
     except ImportError as missing:
         raise LocalServicesError(f"Docker can't be used: install the development dependencies ({missing}).") from None
     try:
@@ -66,6 +66,8 @@ def _require(images: Sequence[str], order: Order) -> None:
             client.ping()
     except (OSError, docker.errors.DockerException, requests.RequestException):
         raise LocalServicesError("No Docker engine answers.") from None
+    if find_spec("testcontainers") is None:  # to import it asks the engine, so not before one answers
+        raise LocalServicesError("Docker can't be used: install the development dependencies (testcontainers).")
     with closing(docker.from_env(timeout=PULL_TIMEOUT_SECONDS, environment=dict(order.environ))) as client:
         for image in images:
             try:

@@ -45,6 +45,7 @@ async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> Non
         await settlement.ack(channel.message(tag))
         settlement.gone()
     assert channel.heard == [(2, False), (1, False)]
+    assert settlement._in_hand == 0
 
 
 async def test_leaving_with_nothing_in_hand_takes_no_time() -> None:
@@ -81,8 +82,24 @@ async def test_what_is_unfinished_when_time_runs_out_is_not_acknowledged_with_th
         await settlement.ack(channel.message(tag))
         settlement.gone()
     assert not await leaving
+    assert settlement._in_hand == 1
     await settlement.tell_the_rest()
     assert channel.heard == [(1, False), (3, False)]
+
+
+async def test_no_ack_covers_a_delivery_that_is_stuck() -> None:
+    """Tag 1 met a bug of the worker itself: it must come back, though nothing else is in hand."""
+    channel, settlement = Channel(), Settlement(prefetch=32)
+    settlement.arrived()
+    settlement.stuck()
+    settlement.arrived()
+    leaving = asyncio.create_task(settlement.finish(timeout_seconds=5))
+    await asyncio.sleep(0)
+    await settlement.ack(channel.message(2))
+    settlement.gone()
+    assert await leaving
+    await settlement.tell_the_rest()
+    assert channel.heard == [(2, False)]
 
 
 async def test_what_was_acknowledged_but_is_not_gone_yet_counts_as_in_hand() -> None:

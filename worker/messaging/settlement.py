@@ -39,8 +39,9 @@ class Settlement:
         self._arrival.set()
 
     def stuck(self) -> None:
-        """A delivery was neither finished nor cancelled: no ack may cover it."""
+        """A delivery was neither finished nor cancelled: no ack may cover it, and leaving does not wait for it."""
         self._stuck = True
+        self.gone()
 
     def gone(self) -> None:
         """A delivery left, finished or cancelled with its channel."""

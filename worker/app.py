@@ -16,14 +16,16 @@ from aiormq.exceptions import AMQPError
 
 from contracts.envelope import Command
 from contracts.heroes import COMMANDS
+from worker.attendance import Attendance
 from worker.errors import TopologyError, UnreachableError
 from worker.heroes import HANDLERS
-from worker.messaging import topology
+from worker.messaging import guard, topology
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import connected, keep_connected, with_heartbeat, without_password
+from worker.messaging.consumer import rabbit_broker
 from worker.messaging.dead_letters import DeadLetters
 from worker.messaging.decode import Decoder
-from worker.messaging.intake import Intake, rabbit_broker
+from worker.messaging.intake import Intake
 from worker.messaging.publisher import EventPublisher
 from worker.messaging.replies import Replies
 from worker.observability.health import HealthServer
@@ -32,6 +34,7 @@ from worker.persistence.database import Database
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
 from worker.persistence.permits import Permits
+from worker.persistence.suspects import Suspects
 from worker.persistence.unit_of_work import Handler, UnitOfWork
 from worker.pipeline import Pipeline
 from worker.retry import Retry, RetryPolicy
@@ -116,9 +119,10 @@ def _assemble(settings: Settings, entity: Entity, database: Database, publishing
     channel = partial(ConfirmedChannel, publishing, settings.publish_timeout_seconds)
     event_channel, letter_channel, reply_channel = channel(), channel(), channel()
     events, marker = EventPublisher(event_channel), Marker(database.side_sessions)
-    gate = Gate((database.probe, event_channel.ready), database.renew)
+    permits = Permits(settings.concurrency)
+    gate = Gate({"database": database.probe, "publishing": event_channel.ready}, database.renew)
     pipeline = Pipeline(
-        unit_of_work=UnitOfWork(database.sessions, Permits(settings.concurrency)),
+        unit_of_work=UnitOfWork(database.sessions, permits, Suspects(database.side_sessions, permits)),
         handlers=entity.handlers,
         retry=Retry(gate, entity.retry),
         events=events,
@@ -129,6 +133,7 @@ def _assemble(settings: Settings, entity: Entity, database: Database, publishing
     sweeper = Sweeper(
         database.side_sessions, events, marker, gate, settings.sweep_after_seconds, settings.inbox_retention_days
     )
+    guard.install()
     broker = rabbit_broker(with_heartbeat(settings.rabbitmq_url), logging.getLogger("worker.faststream"))
     intake = Intake(broker, Decoder(entity.commands, settings.max_body_bytes), pipeline.process)
     broker.add_middleware(intake.arrival)
@@ -138,9 +143,10 @@ def _assemble(settings: Settings, entity: Entity, database: Database, publishing
 
 async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> None:
     """Everything runs, the intake last; leaving goes the other way round."""
-    for work in (worker.pipeline.marker.run(), worker.sweeper.run()):
+    for work in (worker.pipeline.marker.run(), worker.sweeper.run(), worker.gate.watch()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
     stack.push_async_callback(worker.pipeline.marker.flush)
+    stack.push_async_callback(worker.pipeline.unit_of_work.suspects.finish)
     stack.push_async_callback(worker.pipeline.replies.finish)
     health = HealthServer(settings.http_host, settings.http_port, worker.problems)
     stack.push_async_callback(health.stop)
@@ -150,6 +156,8 @@ async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> N
     with _still_there(settings):
         await worker.intake.start()
     stack.push_async_callback(_leave, worker, settings.shutdown_timeout_seconds)
+    attendance = Attendance(worker.intake, worker.gate, settings.outage_release_seconds)
+    stack.push_async_callback(_ended, asyncio.create_task(attendance.run()))
     _log.info("worker %s takes commands from %s", settings.worker_id, without_password(settings.rabbitmq_url))
 
 

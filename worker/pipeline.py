@@ -5,7 +5,7 @@ are confirmed: wherever this process dies, the command comes again and the inbox
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,8 +29,12 @@ from worker.outcomes import (
 )
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.marker import Marker
-from worker.persistence.unit_of_work import Decide, Handler, UnitOfWork
+from worker.persistence.unit_of_work import CRASHES, Decide, Handler, UnitOfWork
 from worker.retry import Retry
+
+_CRASHED = Letter(
+    Reason.CRASHED_WORKER, "the worker's process ended each time it handled this command, and nothing else", CRASHES
+)
 
 _log = logging.getLogger(__name__)
 
@@ -65,8 +69,7 @@ class Pipeline:
             return await self.retry.until_done(lambda: self.unit_of_work.run(command, decide))
 
         confirmed = command.id in self.marker
-        decide = self._applying(command)
-        outcome = await self.retry.until_done(lambda: self.unit_of_work.run(command, decide), give_up)
+        outcome = await self.retry.until_done(lambda: self._attempt(delivery, command), give_up)
         if isinstance(outcome, IdReused):
             return _id_reused(delivery, command)
         if outcome.found:
@@ -74,6 +77,12 @@ class Pipeline:
         if outcome.kind is not OutcomeKind.DEAD_LETTERED:
             self.unit_of_work.permits.succeeded()
         return outcome
+
+    def _attempt(self, delivery: Delivery, command: Command) -> Awaitable[Outcome | IdReused]:
+        decide = self._applying(command)
+        if not delivery.is_suspect:
+            return self.unit_of_work.run(command, decide)
+        return self.unit_of_work.run_alone(command, decide, self._giving_up(command, _CRASHED))
 
     def _applying(self, command: Command) -> Decide:
         async def apply(session: Any, claim: Claim) -> Outcome:

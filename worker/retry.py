@@ -79,6 +79,7 @@ class Retry:
             await self._gate.passed()
             result = await caught(work())
             if not isinstance(result, Failure):
+                self._gate.well()
                 return result
             error = translated(result.error) or result.error
             cause = _cause(error)
@@ -91,9 +92,10 @@ class Retry:
         backoff = self._policy.backoff(cause)
         if cause is Cause.AWAY:
             self._gate.close(str(error))
-            if failed > 1:  # the probes said all was well, and yet it failed again
+            if failed > 1:  # the gate was open again, and yet it failed again
                 await asyncio.sleep(backoff.pause_seconds(failed - 1))
             return
+        self._gate.well()
         pause_seconds = backoff.pause_seconds(failed)
         what = str(error) if cause is Cause.REFUSED else _where(error)
         _log.warning("attempt %d failed, next in %.1f s: %s", failed, pause_seconds, what)

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     sweep_after_seconds: _Seconds = Field(
         60, description="age at which unpublished events are published by the sweeper"
     )
+    outage_release_seconds: _Seconds = Field(
+        300, description="length of an outage after which commands in hand go back to their queues"
+    )
     max_body_bytes: int = Field(1_048_576, ge=1024, le=134_217_728, description="the largest command taken")
     log_format: Literal["json", "console"] = Field("json", description="for machines or for people")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from here upwards")

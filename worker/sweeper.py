@@ -14,6 +14,7 @@ from worker.persistence import inbox
 from worker.persistence.database import Sessions
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
+from worker.persistence.suspects import Suspects
 
 _BATCH = 100
 _PRUNED_AT_ONCE = 1000
@@ -37,7 +38,8 @@ class Sweeper:
         """Sweeps and prunes for ever; a failure is logged and the next round comes. Ends only by cancellation."""
         while True:
             await asyncio.sleep(self.sweep_after_seconds / 2)
-            await self.gate.passed()
+            if self.gate.closed_because:
+                continue
             for work in (self.sweep, self.prune):
                 result = await caught(work())
                 if isinstance(result, Failure):
@@ -75,5 +77,8 @@ class Sweeper:
                 batch = await inbox.prune(session, older_than_days=self.retention_days, at_most=_PRUNED_AT_ONCE)
             pruned += batch
             if batch < _PRUNED_AT_ONCE:
-                return pruned
+                break
             await asyncio.sleep(_PRUNE_PAUSE_SECONDS)
+        async with self.sessions.begin() as session:
+            await Suspects.prune(session, older_than_days=self.retention_days)
+        return pruned

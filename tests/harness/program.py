@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import sys
 import sysconfig
 from asyncio.subprocess import DEVNULL, PIPE, STDOUT, Process
 from collections.abc import AsyncIterator, Mapping
@@ -87,10 +88,17 @@ class Program:
 @asynccontextmanager
 async def heroes(environment: Mapping[str, str], *arguments: str) -> AsyncIterator[Program]:
     """`heroes` with these arguments and no other HEROES_ variables; killed at the end, and never told a password."""
+    async with started(environment, str(_HEROES), *arguments) as program:
+        yield program
+
+
+@asynccontextmanager
+async def started(environment: Mapping[str, str], *arguments: str) -> AsyncIterator[Program]:
+    """Python with these arguments; otherwise the same."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("HEROES_")}
     complete = {**inherited, **environment}
     process = await asyncio.create_subprocess_exec(
-        _HEROES, *arguments, env=complete, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
+        sys.executable, *arguments, env=complete, stdin=DEVNULL, stdout=PIPE, stderr=STDOUT
     )
     program = Program(process)
     listening = asyncio.create_task(program.listen())

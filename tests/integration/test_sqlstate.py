@@ -286,7 +286,7 @@ async def test_the_probe_is_not_content_with_a_server_that_is_read_only(database
     async with database.side_engine.begin() as connection:
         await connection.execute(text(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on'))
     try:
-        with pytest.raises(ConnectionError, match="read-only") as refused:
+        with pytest.raises(DatabaseUnavailableError, match="read-only") as refused:
             await database.probe()
         assert_away(refused.value)
     finally:

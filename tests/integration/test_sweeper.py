@@ -40,7 +40,7 @@ async def _sweeper(stage: Stage, sweep_after_seconds: float = SWEEP_AFTER_SECOND
     connection = await keep_connected(stage.rabbitmq_url, "test")
     marker = Marker(database.side_sessions)
     events = EventPublisher(ConfirmedChannel(connection, 5))
-    gate = Gate([database.probe], database.renew)
+    gate = Gate({"database": database.probe}, database.renew)
     try:
         yield Sweeper(database.side_sessions, events, marker, gate, sweep_after_seconds, RETENTION_DAYS)
     finally:

@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.persistence", "worker.messaging", "worker.observability"),
     ("worker.heroes", "worker.queries"),
     ("worker.retry",),
-    ("worker.pipeline", "worker.sweeper"),
+    ("worker.pipeline", "worker.sweeper", "worker.attendance"),
     ("worker.app",),
     ("worker.operations",),
     ("worker.cli",),

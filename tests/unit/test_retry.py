@@ -39,7 +39,7 @@ async def gate() -> AsyncIterator[Gate]:
     async def well() -> None:
         pass
 
-    gate = Gate([well], well)
+    gate = Gate({"all": well}, well)
     yield gate
     await gate.stop()
 
@@ -137,13 +137,13 @@ async def test_unavailability_closes_the_gate_and_nobody_passes_before_the_probe
     async def renew() -> None:
         pass
 
-    gate = Gate([probe], renew)
+    gate = Gate({"it": probe}, renew)
     work = Work([DatabaseUnavailableError("gone")])
     under_way = asyncio.create_task(Retry(gate, DEFAULT).until_done(work, _give_up))
     other = Work([])
     for _ in range(50):
         await asyncio.sleep(0)
-    assert gate.closed_because == "gone"
+    assert gate.closed_because == "it: ConnectionError", "what the probe meets is the latest news"
     waiting = asyncio.create_task(Retry(gate, DEFAULT).until_done(other, _give_up))
     for _ in range(50):
         await asyncio.sleep(0)

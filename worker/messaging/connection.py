@@ -5,6 +5,7 @@ No error and no log line ever shows the password of a URL.
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -24,7 +25,7 @@ from worker.errors import SettingsError, UnreachableError
 _HEARTBEAT_SECONDS = 10
 _CONNECT_TIMEOUT_SECONDS = 5
 _RETRY_SECONDS = 1
-_RECONNECT_SECONDS = 1
+_RECONNECT_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ async def keep_connected(url: str, name: str) -> AbstractRobustConnection:
     return await aio_pika.connect_robust(
         with_heartbeat(url),
         timeout=_CONNECT_TIMEOUT_SECONDS,
-        reconnect_interval=_RECONNECT_SECONDS,
+        reconnect_interval=random.uniform(0.5, 1.5) * _RECONNECT_SECONDS,  # noqa: S311 - no secret; not all at once
         client_properties={"connection_name": name},
     )
 

@@ -10,6 +10,8 @@ from worker.messaging.decode import Undecodable
 from worker.messaging.lanes import Turn
 from worker.messaging.settlement import Settlement
 
+_SUSPICIOUS_COUNT = 3
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -24,6 +26,12 @@ class Delivery:
     def body_sha256(self) -> str:
         """Names this very body."""
         return sha256(self.message.body).hexdigest()
+
+    @property
+    def is_suspect(self) -> bool:
+        """It was handed out so often and never acknowledged: it may be what ends the process."""
+        count = self.message.headers.get("x-delivery-count", 0) if self.message.redelivered else 0
+        return isinstance(count, int) and count >= _SUSPICIOUS_COUNT
 
     async def ack(self) -> None:
         """The broker may forget the message."""

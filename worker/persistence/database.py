@@ -12,6 +12,7 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from worker.errors import DatabaseUnavailableError
 from worker.outcomes import DOCUMENT_OPTIONS
 
 _CONNECT_TIMEOUT_SECONDS = 5
@@ -32,6 +33,7 @@ class Database:
     url: str
     engine: AsyncEngine
     side_engine: AsyncEngine
+    probe_engine: AsyncEngine
     sessions: Sessions
     side_sessions: Sessions
     connect_args: dict[str, Any]
@@ -42,22 +44,22 @@ class Database:
         """Nothing is connected yet afterwards."""
         arguments = _connect_args(statement_timeout_seconds)
         engine, side = _engine(url, arguments, pool_size), _engine(url, arguments, _SIDE_POOL_SIZE)
+        probe = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
         freshness = _Freshness()
         freshness.watch(engine)
         freshness.watch(side)
-        return cls(url, engine, side, _sessions(engine), _sessions(side), arguments, freshness)
+        return cls(url, engine, side, probe, _sessions(engine), _sessions(side), arguments, freshness)
 
     async def probe(self) -> None:
         """The server answered on a connection of its own, outside every pool, and takes writes.
 
         Raises:
-            ConnectionError: it is read-only.
+            DatabaseUnavailableError: it is read-only.
             Exception: whatever the driver raised; `sqlstate.translated` knows it.
         """
-        engine = create_async_engine(self.url, poolclass=NullPool, connect_args=self.connect_args)
-        async with engine.connect() as connection:
+        async with self.probe_engine.connect() as connection:
             if (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on":
-                raise ConnectionError("the database is read-only")
+                raise DatabaseUnavailableError("it is read-only")
 
     async def renew(self) -> None:
         """Connections from before are not handed out again, and each is closed when it comes back or is asked for."""
@@ -67,6 +69,7 @@ class Database:
         """Every connection is closed."""
         await self.engine.dispose()
         await self.side_engine.dispose()
+        await self.probe_engine.dispose()
 
 
 class _Freshness:

@@ -1,14 +1,17 @@
 """Holds everybody back while a service that every command needs is away: waiting costs time and nothing else.
 
-The gate opens only after every probe has succeeded; it is closed by whoever meets the outage first.
+The gate is closed by whoever meets the outage first. It opens only after every probe has succeeded and one of those who
+wait has gone ahead and met no outage either: a probe can't know every table and every right that a command needs.
 """
 
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
 
-from worker.failsafe import caught
+from worker.failsafe import Failure, caught
+from worker.persistence.sqlstate import translated
 
 Probe = Callable[[], Awaitable[None]]
 
@@ -16,6 +19,7 @@ _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _PROBE_TIMEOUT_SECONDS = 8.0
 _REMINDER_SECONDS = 60.0
+_WATCH_SECONDS = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -23,12 +27,13 @@ _log = logging.getLogger(__name__)
 class Gate:
     """Open at first. While it is closed one task probes, with capped and jittered backoff; everybody else waits."""
 
-    def __init__(self, probes: Sequence[Probe], renew: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, probes: Mapping[str, Probe], renew: Callable[[], Awaitable[None]]) -> None:
         self._probes = probes
         self._renew = renew
-        self._open = asyncio.Event()
-        self._open.set()
         self._reason: str | None = None
+        self._closed_at = 0.0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._trial: asyncio.Future[str | None] | None = None
         self._probing: asyncio.Task[None] | None = None
 
     @property
@@ -36,18 +41,40 @@ class Gate:
         """What is away; None while the gate is open."""
         return self._reason
 
+    @property
+    def closed_seconds(self) -> float:
+        """For how long it has been closed; 0 while it is open."""
+        return 0.0 if self._reason is None else asyncio.get_running_loop().time() - self._closed_at
+
     async def passed(self) -> None:
-        """The gate is open."""
-        await self._open.wait()
+        """The gate is open, or this one goes ahead to try; whoever passes says how it went by `close` or `well`."""
+        if self._reason is not None:
+            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            await turn
 
     def close(self, reason: str) -> None:
-        """Nobody passes before the probes succeed; only the first of many reports is told."""
+        """Nobody passes before probes and a trial succeed; only the first of many reports is told."""
+        if self._trial is not None and not self._trial.done():
+            self._trial.set_result(reason)
         if self._reason is not None:
             return
         self._reason = reason
-        self._open.clear()
+        self._closed_at = asyncio.get_running_loop().time()
         _log.warning("gate closed: %s", reason)
         self._probing = asyncio.create_task(self._probe_until_open())
+
+    def well(self) -> None:
+        """Somebody met no outage: if it was a trial, the gate opens."""
+        if self._trial is not None and not self._trial.done():
+            self._trial.set_result(None)
+
+    async def watch(self) -> None:
+        """Looks from time to time, so that a worker without work knows of an outage, too. Ends only by cancellation."""
+        while True:
+            await asyncio.sleep(random.uniform(_WATCH_SECONDS / 2, _WATCH_SECONDS))  # noqa: S311 - not a secret
+            if (problem := await self._probe_all()) is not None:
+                self.close(problem)
 
     async def stop(self) -> None:
         """No probe runs any more; whoever waits goes on waiting."""
@@ -57,21 +84,55 @@ class Gate:
 
     async def _probe_until_open(self) -> None:
         loop = asyncio.get_running_loop()
-        closed_at = told_at = loop.time()
+        told_at = loop.time()
         pause_seconds = _FIRST_PAUSE_SECONDS
-        while (failure := await caught(self._probe_all())) is not None:
+        while (problem := await self._problem()) is not None:
+            self._reason = problem
             if loop.time() - told_at >= _REMINDER_SECONDS:
                 told_at = loop.time()
-                _log.warning("gate closed for %.0f s: %s", told_at - closed_at, failure.error)
-            # Full jitter, so that many workers don't knock on a server that is just getting up at the same moment.
+                _log.warning("gate closed for %.0f s: %s", self.closed_seconds, problem)
+            # Jitter, so that many workers don't knock on a server that is just getting up at the same moment.
             await asyncio.sleep(random.uniform(pause_seconds / 2, pause_seconds))  # noqa: S311 - not a secret
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
+        _log.warning("gate open after %.1f s", self.closed_seconds)
         self._reason = None
-        self._open.set()
-        _log.warning("gate open after %.1f s", loop.time() - closed_at)
+        for turn in self._waiting:
+            if not turn.done():
+                turn.set_result(None)
+        self._waiting.clear()
 
-    async def _probe_all(self) -> None:
-        for probe in self._probes:
-            async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                await probe()
+    async def _problem(self) -> str | None:
+        """What still keeps the gate closed."""
+        if (problem := await self._probe_all()) is not None:
+            return problem
         await self._renew()
+        return await self._tried()
+
+    async def _probe_all(self) -> str | None:
+        for name, probe in self._probes.items():
+            result = await caught(_in_time(probe))
+            if isinstance(result, Failure):
+                return f"{name}: {translated(result.error) or type(result.error).__name__}"
+        return None
+
+    async def _tried(self) -> str | None:
+        """One of those who wait goes ahead: what it met. Nobody waits, nobody can tell: that is well, too."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if turn.done():  # cancelled while it waited
+                continue
+            self._trial = asyncio.get_running_loop().create_future()
+            turn.set_result(None)
+            try:
+                async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+                    return await self._trial
+            except TimeoutError:
+                return "the one that went ahead has not come back yet"
+            finally:
+                self._trial = None
+        return None
+
+
+async def _in_time(probe: Probe) -> None:
+    async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
+        await probe()

@@ -6,7 +6,7 @@ When command after command is given up, it is hardly the commands: then one at a
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 _GIVEN_UP_IN_A_ROW = 20
 _PAUSE_SECONDS = 5.0
@@ -18,7 +18,9 @@ class Permits:
     """`async with permits.one()` around work on the database."""
 
     def __init__(self, concurrency: int) -> None:
+        self._concurrency = concurrency
         self._permits = asyncio.Semaphore(concurrency)
+        self._alone = asyncio.Lock()
         self._slowly = asyncio.Lock()
         self._given_up = 0
 
@@ -38,6 +40,14 @@ class Permits:
                         yield
                     return
         async with self._permits:
+            yield
+
+    @asynccontextmanager
+    async def all(self) -> AsyncIterator[None]:
+        """Nobody else holds a permit."""
+        async with self._alone, AsyncExitStack() as held:
+            for _ in range(self._concurrency):
+                await held.enter_async_context(self._permits)
             yield
 
     def succeeded(self) -> None:

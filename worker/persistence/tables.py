@@ -8,6 +8,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -36,4 +37,13 @@ INBOX = Table(
     Index("ix_inbox_unpublished", "handled_at", postgresql_where=text("published_at IS NULL")),
     # Rows come and go in the order of time: block ranges find what is old at a fraction of a B-tree's cost.
     Index("ix_inbox_handled_at", "handled_at", postgresql_using="brin", postgresql_with={"pages_per_range": 32}),
+)
+
+SUSPECT = Table(
+    "suspect",
+    METADATA,
+    Column("command_id", Uuid(as_uuid=False), nullable=False),
+    Column("starts", Integer, nullable=False),  # without an end
+    Column("last_start", MOMENT, server_default=text("now()"), nullable=False),
+    PrimaryKeyConstraint("command_id", name="pk_suspect"),
 )

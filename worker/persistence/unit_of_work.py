@@ -15,6 +15,7 @@ from worker.persistence import inbox
 from worker.persistence.database import Sessions
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.permits import Permits
+from worker.persistence.suspects import Suspects
 
 Handler = Callable[[AsyncSession, Any], Awaitable[Handled]]
 """Applies one command's data in the open session and returns its facts, or a rejection. Never commits or publishes.
@@ -23,6 +24,9 @@ One that rejects has written nothing, or has undone it with a savepoint: the rej
 
 Decide = Callable[[AsyncSession, Claim], Awaitable[Outcome]]
 
+CRASHES = 2
+"""So many starts without an end, with nothing else at work, are no accident."""
+
 
 @dataclass(frozen=True, slots=True)
 class UnitOfWork:
@@ -30,10 +34,20 @@ class UnitOfWork:
 
     sessions: Sessions
     permits: Permits
+    suspects: Suspects
 
     async def run(self, command: Command, decide: Decide) -> Outcome | IdReused:
         """The outcome that stands in the inbox, committed: an earlier one, or what `decide` just made."""
-        async with self.permits.one(), self.sessions.begin() as session:
+        async with self.permits.one():
+            return await self._transaction(command, decide)
+
+    async def run_alone(self, command: Command, decide: Decide, give_up: Decide) -> Outcome | IdReused:
+        """The same with no other command at work; `give_up` decides if this one has ended the process before."""
+        async with self.suspects.alone(command.id) as crashes:
+            return await self._transaction(command, decide if crashes < CRASHES else give_up)
+
+    async def _transaction(self, command: Command, decide: Decide) -> Outcome | IdReused:
+        async with self.sessions.begin() as session:
             claimed = await inbox.claim(session, command)
             if not isinstance(claimed, Claim):
                 return claimed

@@ -1,0 +1,123 @@
+"""A start without an end is what a crash leaves behind; a failure and a cancellation leave nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import uuid4
+
+import pytest
+import pytest_asyncio
+
+from tests.harness.stage import Stage, eventually
+from worker.persistence.database import Database
+from worker.persistence.permits import Permits
+from worker.persistence.suspects import Suspects
+
+CONCURRENCY = 4
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def database(stage: Stage) -> AsyncIterator[Database]:
+    """As a worker opens it."""
+    database = Database.of(stage.database_url, pool_size=CONCURRENCY, statement_timeout_seconds=5)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def permits() -> Permits:
+    """The permits of one process."""
+    return Permits(CONCURRENCY)
+
+
+@pytest.fixture
+def suspects(database: Database, permits: Permits) -> Suspects:
+    """Those of one process."""
+    return Suspects(database.side_sessions, permits)
+
+
+async def _crash(database: Database, command_id: str) -> int:
+    """What a process leaves that dies in the middle; how many had died before."""
+    abandoned = Suspects(database.side_sessions, Permits(1)).alone(command_id)
+    crashes = await abandoned.__aenter__()
+    _ABANDONED.append(abandoned)
+    return crashes
+
+
+_ABANDONED: list[object] = []  # collected, they would see GeneratorExit, which no dead process does
+
+
+async def _starts(stage: Stage, command_id: str) -> int:
+    rows = await stage.rows("SELECT starts FROM suspect WHERE command_id = $1", command_id)
+    return rows[0]["starts"] if rows else 0
+
+
+async def test_every_crash_is_counted_and_a_good_end_forgets_them_all(
+    stage: Stage, database: Database, suspects: Suspects
+) -> None:
+    command_id = str(uuid4())
+    assert [await _crash(database, command_id) for _ in range(3)] == [0, 1, 2]
+    async with suspects.alone(command_id) as crashes:
+        assert crashes == 3
+    assert await _starts(stage, command_id) == 0
+    async with suspects.alone(command_id) as crashes:
+        assert crashes == 0
+
+
+@pytest.mark.parametrize("error", [ValueError, asyncio.CancelledError])
+async def test_a_failure_is_no_crash_however_often_it_happens(
+    stage: Stage, database: Database, suspects: Suspects, error: type[BaseException]
+) -> None:
+    command_id = str(uuid4())
+    await _crash(database, command_id)
+    seen = []
+
+    async def fail() -> None:
+        async with suspects.alone(command_id) as crashes:
+            seen.append(crashes)
+            raise error
+
+    for _ in range(5):
+        with pytest.raises(error):
+            await fail()
+    assert seen == [1] * 5
+    await suspects.finish()
+    assert await _starts(stage, command_id) == 1
+
+
+async def test_nothing_else_is_at_work_beside_a_suspect(suspects: Suspects, permits: Permits) -> None:
+    at_work, most_beside, alone = 0, 0, asyncio.Event()
+
+    async def work() -> None:
+        nonlocal at_work
+        async with permits.one():
+            at_work += 1
+            await asyncio.sleep(0)
+            at_work -= 1
+
+    async def suspect() -> None:
+        nonlocal most_beside
+        async with suspects.alone(str(uuid4())):
+            alone.set()
+            for _ in range(20):
+                most_beside = max(most_beside, at_work)
+                await asyncio.sleep(0)
+
+    await asyncio.gather(*(work() for _ in range(50)), suspect(), suspect(), *(work() for _ in range(50)))
+    assert alone.is_set()
+    assert most_beside == 0
+
+
+async def test_who_is_cancelled_while_waiting_to_be_alone_gives_everything_back(
+    suspects: Suspects, permits: Permits
+) -> None:
+    async with permits.one():
+        waiting = asyncio.create_task(suspects.alone(str(uuid4())).__aenter__())
+
+        async def has_the_rest() -> bool:
+            return permits._permits._value == 0
+
+        await eventually(has_the_rest, "all but one permit are taken")
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    async with asyncio.timeout(5), permits.all():
+        pass

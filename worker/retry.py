@@ -75,6 +75,7 @@ class Retry:
     ) -> T:
         """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
         spent: Counter[Cause] = Counter()
+        openings: int | None = None  # of the gate, when this work last found a service away
         while True:
             await self._gate.passed()
             result = await caught(work())
@@ -83,20 +84,22 @@ class Retry:
                 return result
             error = translated(result.error) or result.error
             cause = _cause(error)
+            if cause is Cause.AWAY:
+                failed_again = openings not in {None, self._gate.openings}
+                openings = self._gate.openings
+                self._gate.close(str(error))
+                if failed_again:  # all is well for others: it is this work alone that fails
+                    spent[cause] += 1
+                    await asyncio.sleep(self._policy.backoff(cause).pause_seconds(spent[cause]))
+                continue
+            self._gate.well()
             spent[cause] += 1
-            if give_up and cause is not Cause.AWAY and spent[cause] >= self._policy.backoff(cause).attempts:
+            if give_up and spent[cause] >= self._policy.backoff(cause).attempts:
                 return await give_up(_letter(error, spent[cause]))
-            await self._wait(error, cause, spent[cause])
+            await self._pause(error, cause, spent[cause])
 
-    async def _wait(self, error: Exception, cause: Cause, failed: int) -> None:
-        backoff = self._policy.backoff(cause)
-        if cause is Cause.AWAY:
-            self._gate.close(str(error))
-            if failed > 1:  # the gate was open again, and yet it failed again
-                await asyncio.sleep(backoff.pause_seconds(failed - 1))
-            return
-        self._gate.well()
-        pause_seconds = backoff.pause_seconds(failed)
+    async def _pause(self, error: Exception, cause: Cause, failed: int) -> None:
+        pause_seconds = self._policy.backoff(cause).pause_seconds(failed)
         what = str(error) if cause is Cause.REFUSED else _where(error)
         _log.warning("attempt %d failed, next in %.1f s: %s", failed, pause_seconds, what)
         await asyncio.sleep(pause_seconds)

@@ -1,8 +1,8 @@
-"""A cable between a worker and its broker that a test can cut."""
+"""A cable between a worker and its broker or database that a test can cut."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -10,12 +10,13 @@ from urllib.parse import urlsplit
 
 @dataclass(slots=True)
 class Cable:
-    """Carries bytes both ways between `url` and the broker; plug in again after a cut."""
+    """Carries bytes both ways between `url` and the server; plug in again after a cut."""
 
     url: str
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: list[asyncio.StreamWriter] = field(default_factory=list)
     _carrying: set["asyncio.Task[None] | None"] = field(default_factory=set)
+    _trap: "_Trap | None" = None
 
     @classmethod
     @asynccontextmanager
@@ -47,6 +48,13 @@ class Cable:
         for end in ends:
             end.transport.abort()
 
+    def cut_when_said(self, words: bytes, *, answered: bool) -> asyncio.Event:
+        """Cuts the connection on which the near end says this next: before the far end hears it, or when the answer is
+        on its way back. Set when it has happened.
+        """
+        self._trap = _Trap(words, answered)
+        return self._trap.sprung
+
     def hold(self) -> None:
         """What the broker sends from now on is on its way and does not arrive; the other direction goes on."""
         self._flowing.clear()
@@ -61,16 +69,59 @@ class Cable:
         task = asyncio.current_task()
         self._carrying.add(task)
         try:
-            await asyncio.gather(_pump(reader, onward_writer), _pump(onward_reader, writer, self._flowing))
+            ends = _Ends(self, (writer, onward_writer))
+            await asyncio.gather(
+                _pump(reader, onward_writer, ends.hears), _pump(onward_reader, writer, ends.answers, self._flowing)
+            )
         finally:
             self._carrying.discard(task)
 
 
+@dataclass(slots=True)
+class _Trap:
+    words: bytes
+    answered: bool
+    sprung: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class _Ends:
+    """Both ends of one connection; cuts it when the cable's trap is sprung on it."""
+
+    cable: Cable
+    writers: tuple[asyncio.StreamWriter, ...]
+    caught: _Trap | None = None
+
+    def hears(self, data: bytes) -> bool:
+        """Whether what the near end says is carried on."""
+        trap = self.cable._trap
+        if trap is None or trap.words not in data:
+            return True
+        self.cable._trap, self.caught = None, trap
+        return trap.answered or self._cut()
+
+    def answers(self, _: bytes) -> bool:
+        """Whether what the far end says is carried on."""
+        return self.caught is None or self._cut()
+
+    def _cut(self) -> bool:
+        for writer in self.writers:
+            writer.transport.abort()
+        if self.caught:
+            self.caught.sprung.set()
+        return False
+
+
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event | None = None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    passes: Callable[[bytes], bool],
+    flowing: asyncio.Event | None = None,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
+            if not passes(data):
+                return
             if flowing is not None:
                 await flowing.wait()
             writer.write(data)

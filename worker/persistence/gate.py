@@ -35,6 +35,7 @@ class Gate:
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._trial: asyncio.Future[str | None] | None = None
         self._probing: asyncio.Task[None] | None = None
+        self.openings = 0
 
     @property
     def closed_because(self) -> str | None:
@@ -96,6 +97,7 @@ class Gate:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
         _log.warning("gate open after %.1f s", self.closed_seconds)
         self._reason = None
+        self.openings += 1
         for turn in self._waiting:
             if not turn.done():
                 turn.set_result(None)

@@ -1,0 +1,29 @@
+"""Work of the AMQP library in a task of its own: with a lost connection it cancels what waits, and that is not ours."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from aio_pika.exceptions import AMQPException
+
+GONE = (AMQPException, OSError, RuntimeError, TimeoutError)
+
+T = TypeVar("T")
+
+
+async def apart(work: Coroutine[Any, Any, T], timeout_seconds: float | None = None) -> T | None:
+    """Its result; none if the broker is gone or it took too long. A bug of ours is raised."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({task}, timeout=timeout_seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not task.done() or task.cancelled():
+        return None
+    error = task.exception()
+    if error is None:
+        return task.result()
+    if isinstance(error, GONE):
+        return None
+    raise error

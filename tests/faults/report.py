@@ -1,0 +1,86 @@
+"""What is printed of a run: a line, and of a failed one everything that helps to understand it."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from tests.faults.history import History
+from tests.faults.run import Result
+
+MOST_OBJECTIONS, MOST_HEROES = 30, 3
+
+
+def line(result: Result) -> str:
+    """Seed, size, faults, recoveries and verdict."""
+    options = result.options
+    kinds = Counter(step.kind for step in result.steps)
+    faults = " ".join(kind if count == 1 else f"{kind}*{count}" for kind, count in sorted(kinds.items()))
+    verdict = f"{len(result.objections)} OBJECTIONS" if result.objections else "kept"
+    return (
+        f"seed {options.seed:3}  workers {options.workers}  commands {options.commands}  {faults}  "
+        f"recoveries {len(result.recoveries)}, {_longest(result)}  {', '.join(result.remarks)}  "
+        f"{result.seconds:.0f} s  {verdict}"
+    )
+
+
+def _longest(result: Result) -> str:
+    alone = [one for one in result.recoveries if one.is_alone]
+    if not alone:
+        return "none alone"
+    slowest = max(alone, key=lambda one: one.first_seconds)
+    all_done = max(one.all_seconds for one in alone)
+    return f"longest {slowest.first_seconds:.1f} s ({slowest.step.kind}), all done {all_done:.1f} s"
+
+
+def details(result: Result) -> Iterator[str]:
+    """The objections, the plan as it was carried out, the recoveries, and the story of the heroes concerned."""
+    yield f"  objections of seed {result.options.seed}:"
+    yield from (f"    {one[:1000]}" for one in result.objections[:MOST_OBJECTIONS])
+    if len(result.objections) > MOST_OBJECTIONS:
+        yield f"    … and {len(result.objections) - MOST_OBJECTIONS} more"
+    yield from _times(result)
+    heroes = dict.fromkeys(re.findall(r"\bh\d{3}\b", "\n".join(result.objections)))
+    for hero in [*heroes][:MOST_HEROES]:
+        yield from _story(result.history, hero)
+    yield f"  worker logs: {result.folder}"
+
+
+def _times(result: Result) -> Iterator[str]:
+    yield "  plan:"
+    yield from (f"    {step}" for step in result.steps)
+    yield "  carried out:"
+    yield from (f"    {one}" for one in result.struck)
+    yield "  recoveries:"
+    for one in result.recoveries:
+        how = "" if one.is_alone else "  (another fault meanwhile)"
+        yield f"    {one.step.kind}: first {one.first_seconds:.2f} s, all {one.all_seconds:.2f} s{how}"
+
+
+def _story(history: History, hero: str) -> Iterator[str]:
+    yield f"  {hero}: published (at, confirmed at, copies), its outcome, its events with their arrivals:"
+    heard: dict[str, list[str]] = {}
+    for one in history.heard:
+        heard.setdefault(one.event.get("causationid", ""), []).append(f"{one.event['id'][:8]} at {one.at:.2f}")
+    for sent in history.sent.get(hero, ()):
+        row = history.row_of.get(sent.command_id)
+        state = [(event["type"], event["data"].get("hero", event["data"])) for event in row.events] if row else None
+        confirmed = f"{sent.confirmed_at:.2f}" if sent.confirmed else "never"
+        yield (
+            f"    {sent.command_id} {sent.kind} {sent.name} expects {sent.expected_version} "
+            f"({sent.first_sent_at:.2f}, {confirmed}, {sent.copies}) -> {row and row.outcome} "
+            f"{'' if row is None or row.is_published else 'UNPUBLISHED '}{state} heard {heard.get(sent.command_id)}"
+        )
+
+
+def summary(results: Sequence[Result]) -> Iterator[str]:
+    """One line for each kind of fault over all runs: how often, and the recoveries without another fault meanwhile."""
+    yield f"{'fault':20} {'times':>5} {'alone':>5} {'first: median':>13} {'longest':>8} {'all: longest':>12}"
+    count = Counter(step.kind for result in results for step in result.steps)
+    for kind in sorted(count):
+        alone = [one for result in results for one in result.recoveries if one.is_alone and one.step.kind == kind]
+        first = sorted(one.first_seconds for one in alone)
+        numbers = f"{first[len(first) // 2]:13.2f} {first[-1]:8.2f} " if first else f"{'-':>13} {'-':>8} "
+        numbers += f"{max(one.all_seconds for one in alone):12.2f}" if alone else f"{'-':>12}"
+        yield f"{kind:20} {count[kind]:5} {len(alone):5} {numbers}"
+    broken = [str(result.options.seed) for result in results if result.objections]
+    yield f"{len(results)} runs, {len(broken)} broke the promise{': seeds ' + ', '.join(broken) if broken else ''}"

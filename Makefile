@@ -27,6 +27,10 @@ run: $(INSTALLED) ## Run RabbitMQ, PostgreSQL and a worker until Ctrl-C
 test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(ARGS)
 
+.PHONY: faults
+faults: $(INSTALLED) ## Break everything at random and check the promise; ARGS="--seeds 1-20"
+	@$(BIN)/python -m tests.faults $(ARGS)
+
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and types
 	@$(BIN)/ruff check

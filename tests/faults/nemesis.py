@@ -39,12 +39,14 @@ QUICK_LONGEST_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """From the end of a fault until the first outcome, and until all that waited had theirs."""
+    """From the end of a fault until the first outcome; and until all that waited had theirs.
+
+    None where another fault was there meanwhile, or the end of the run came first.
+    """
 
     step: Step
-    first_seconds: float
-    all_seconds: float
-    is_alone: bool  # no other fault was there meanwhile
+    first_seconds: float | None = None
+    all_seconds: float | None = None
 
 
 def plan(seed: int, faults: int, workers: int, *, quick: bool = False) -> list[Step]:
@@ -99,20 +101,21 @@ class Nemesis:
             strike = self._strikes
             await ACTS[step.kind](self.cluster, step)
             self._present -= 1
-        self.struck.append(f"{began:6.2f} to {clock.now:6.2f} s  {step.kind} {step.target}")
-        was_alone = not self._present and strike == self._strikes
-        await self._recover(step, was_alone)
+        healed = clock.now
+        self.struck.append(f"{began:6.2f} to {healed:6.2f} s  {step.kind} {step.target}")
+        waiting = self.workload.unanswered()
+        if waiting and not self._present and strike == self._strikes:
+            self.recoveries.append(await self._recovery(step, healed, waiting))
 
-    async def _recover(self, step: Step, was_alone: bool) -> None:
-        clock, causes = self.cluster.clock, self.workload.listener.causes
-        healed, strikes, waiting = clock.now, self._strikes, self.workload.unanswered()
-        if not waiting:
-            return
-        while waiting := waiting - causes.keys():
-            if clock.now > healed + RECOVERY_TIMEOUT_SECONDS:
-                break
+    async def _recovery(self, step: Step, healed: float, waiting: set[str]) -> Recovery:
+        clock, causes, strikes = self.cluster.clock, self.workload.listener.causes, self._strikes
+        first = None
+        while strikes == self._strikes and clock.now < healed + RECOVERY_TIMEOUT_SECONDS:
+            if first is None:
+                newest = next(reversed(causes.values()), 0.0)
+                first = newest if newest > healed else None
+            waiting = waiting - causes.keys()
+            if not waiting:
+                return Recovery(step, first and first - healed, clock.now - healed)
             await asyncio.sleep(LOOK_EVERY_SECONDS)
-        end = clock.now
-        first = min((at for at in causes.values() if at > healed), default=end)
-        is_alone = was_alone and strikes == self._strikes
-        self.recoveries.append(Recovery(step, first - healed, end - healed, is_alone))
+        return Recovery(step, first and first - healed)

@@ -24,12 +24,11 @@ def line(result: Result) -> str:
 
 
 def _longest(result: Result) -> str:
-    alone = [one for one in result.recoveries if one.is_alone]
-    if not alone:
-        return "none alone"
-    slowest = max(alone, key=lambda one: one.first_seconds)
-    all_done = max(one.all_seconds for one in alone)
-    return f"longest {slowest.first_seconds:.1f} s ({slowest.step.kind}), all done {all_done:.1f} s"
+    firsts = [(one.first_seconds, one.step.kind) for one in result.recoveries if one.first_seconds is not None]
+    if not firsts:
+        return "none measured"
+    seconds, kind = max(firsts)
+    return f"longest {seconds:.1f} s ({kind})"
 
 
 def details(result: Result) -> Iterator[str]:
@@ -52,8 +51,7 @@ def _times(result: Result) -> Iterator[str]:
     yield from (f"    {one}" for one in result.struck)
     yield "  recoveries:"
     for one in result.recoveries:
-        how = "" if one.is_alone else "  (another fault meanwhile)"
-        yield f"    {one.step.kind}: first {one.first_seconds:.2f} s, all {one.all_seconds:.2f} s{how}"
+        yield f"    {one.step.kind}: first after {_shown(one.first_seconds)}, all after {_shown(one.all_seconds)} s"
 
 
 def _story(history: History, hero: str) -> Iterator[str]:
@@ -73,14 +71,24 @@ def _story(history: History, hero: str) -> Iterator[str]:
 
 
 def summary(results: Sequence[Result]) -> Iterator[str]:
-    """One line for each kind of fault over all runs: how often, and the recoveries without another fault meanwhile."""
-    yield f"{'fault':20} {'times':>5} {'alone':>5} {'first: median':>13} {'longest':>8} {'all: longest':>12}"
+    """One line for each kind of fault over all runs: how often it came, and the recoveries from it."""
+    yield f"{'fault':20} {'times':>5}  {'until the first outcome':>26}  {'until all that waited':>26}"
     count = Counter(step.kind for result in results for step in result.steps)
     for kind in sorted(count):
-        alone = [one for result in results for one in result.recoveries if one.is_alone and one.step.kind == kind]
-        first = sorted(one.first_seconds for one in alone)
-        numbers = f"{first[len(first) // 2]:13.2f} {first[-1]:8.2f} " if first else f"{'-':>13} {'-':>8} "
-        numbers += f"{max(one.all_seconds for one in alone):12.2f}" if alone else f"{'-':>12}"
-        yield f"{kind:20} {count[kind]:5} {len(alone):5} {numbers}"
+        after = [one for result in results for one in result.recoveries if one.step.kind == kind]
+        firsts = [one.first_seconds for one in after if one.first_seconds is not None]
+        alls = [one.all_seconds for one in after if one.all_seconds is not None]
+        yield f"{kind:20} {count[kind]:5}  {_range(firsts):>26}  {_range(alls):>26}"
     broken = [str(result.options.seed) for result in results if result.objections]
     yield f"{len(results)} runs, {len(broken)} broke the promise{': seeds ' + ', '.join(broken) if broken else ''}"
+
+
+def _range(seconds: Sequence[float]) -> str:
+    if not seconds:
+        return "-"
+    middle = sorted(seconds)[len(seconds) // 2]
+    return f"median {middle:.1f}, longest {max(seconds):.1f} s"
+
+
+def _shown(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{seconds:.2f}"

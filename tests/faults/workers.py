@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 HEROES = (sys.executable, "-c", "from worker.cli import main; main()")
 LEAVING_TIMEOUT_SECONDS = 10
 MARGIN_SECONDS = 15
+AT_WORK = "takes commands"  # before it says so, SIGTERM may simply end it
 # On RabbitMQ 4 the rendezvous hash of these names shares out the 16 slots as 8 8, 5 5 6 and 4 4 4 4 for the first two,
 # three and four of them. Other names do worse: worker-a, -b and -c would get 11, 3 and 2.
 IDS = ("worker-a", "worker-r", "worker-g", "worker-u")
@@ -42,6 +43,7 @@ class WorkerProcess:
     settings: Mapping[str, str]
     endings: list[str] = field(default_factory=list)  # what no worker should have done
     wanted: bool = False
+    _times_at_work: int = 0  # before the present process
     _process: Process | None = None
     _watch: "asyncio.Task[None] | None" = None
 
@@ -72,6 +74,7 @@ class WorkerProcess:
         if self.is_running:
             return
         self.wanted = True
+        self._times_at_work = self.count(AT_WORK)
         with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *HEROES, "worker", cwd=ROOT, env=self.settings, stdin=DEVNULL, stdout=log, stderr=STDOUT
@@ -100,7 +103,7 @@ class WorkerProcess:
             self.endings.append(f"{self.name}: still there {LEAVING_TIMEOUT_SECONDS + MARGIN_SECONDS} s after SIGTERM")
             await self.kill()
             return
-        if code:
+        if code and not (code == -signal.SIGTERM and self.count(AT_WORK) == self._times_at_work):
             self.endings.append(f"{self.name}: left with exit code {code} after SIGTERM")
         await self._ended()
 

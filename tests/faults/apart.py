@@ -6,7 +6,8 @@ from typing import Any, TypeVar
 
 from aio_pika.exceptions import AMQPException
 
-GONE = (AMQPException, OSError, RuntimeError, TimeoutError)
+# StopAsyncIteration is what aiormq raises when the broker closes the door during the handshake.
+GONE = (AMQPException, OSError, RuntimeError, TimeoutError, StopAsyncIteration)
 
 T = TypeVar("T")
 

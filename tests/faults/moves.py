@@ -18,8 +18,8 @@ from tests.faults.workers import WorkerProcess
 WATCHED_SECONDS = 12.0
 EVERY_MILLISECONDS = 10
 SETTLED_WITHIN_SECONDS = 30.0
-# Each change of (number of consumers, who is active where) with the broker's clock in milliseconds.
-WATCH = """\
+# A process of the broker's own keeps each change of (number of consumers, who is active where), with its clock.
+START = """\
 F = fun F(0, Seen) -> lists:reverse(Seen);
 F(N, Seen) ->
   All = [C || C <- ets:tab2list(consumer_created), element(2, element(1, element(1, C))) =:= <<"%s">>],
@@ -30,8 +30,12 @@ F(N, Seen) ->
     [{_, Count, Active} | _] when Count =:= length(All) -> F(N - 1, Seen);
     _ -> F(N - 1, [{Now, length(All), Active} | Seen])
   end
-end, F(%d, []).
+end,
+application:unset_env(rabbit, faults_watch),
+spawn(fun() -> application:set_env(rabbit, faults_watch, F(%d, [])) end),
+ok.
 """
+READ = "application:get_env(rabbit, faults_watch)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ async def _moved(cluster: Cluster, what: str, worker: WorkerProcess) -> float:
     async with _watched(cluster.broker, cluster.virtual_host) as changes:
         await (worker.start() if what == "join" else worker.leave())
     (_, count, active), *later = changes
-    began = next(at for at, consumers, _ in later if consumers != count)
+    began = next((at for at, consumers, _ in later if consumers != count), None)
+    assert began is not None, f"nobody came or went while it was watched: {changes}"
     ended = began
     for at, _, now_active in later:
         if now_active != active:
@@ -81,16 +86,9 @@ async def _watched(broker: Broker, virtual_host: str) -> AsyncIterator[Sequence[
     """Every change during the block and some seconds after it, filled in at its end."""
     changes: list[tuple[int, int, int]] = []
     looks = int(WATCHED_SECONDS * 1000 / EVERY_MILLISECONDS)
-    program = WATCH % (virtual_host, EVERY_MILLISECONDS, looks)
-    watching = asyncio.create_task(asyncio.to_thread(broker.control, "eval", program))
-    try:
-        await _begun(broker)
-        yield changes
-    finally:
-        printed = await watching
+    await asyncio.to_thread(broker.control, "eval", START % (virtual_host, EVERY_MILLISECONDS, looks))
+    yield changes
+    printed = await asyncio.to_thread(broker.control, "eval", READ)
+    while "ok" not in printed:
+        printed = await asyncio.to_thread(broker.control, "eval", READ)
     changes += [(int(at), int(count), int(active)) for at, count, active in re.findall(r"{(\d+),(\d+),(\d+)}", printed)]
-
-
-async def _begun(broker: Broker) -> None:
-    """A second tool call takes as long as the first, which was started before it: so that one is at work by now."""
-    await asyncio.to_thread(broker.control, "eval", "ok.")

@@ -99,8 +99,14 @@ async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> list[str
     finally:
         playing.cancel()
     resends = sum(publisher.resends for publisher in workload.publishers)
+    false_starts = sum(worker.false_starts for worker in cluster.everybody)
     tracebacks = sum(worker.count("Traceback") for worker in cluster.everybody)
-    return [*spread.remarks, f"{resends} resends", f"{tracebacks} tracebacks in the logs"]
+    return [
+        *spread.remarks,
+        f"{resends} resends",
+        f"{false_starts} false starts",
+        f"{tracebacks} tracebacks in the logs",
+    ]
 
 
 def _confirmed(workload: Workload) -> int:

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 HEROES = (sys.executable, "-c", "from worker.cli import main; main()")
 LEAVING_TIMEOUT_SECONDS = 10
 MARGIN_SECONDS = 15
+SERVICE_AWAY = 3
 AT_WORK = "takes commands"  # before it says so, SIGTERM may simply end it
 # On RabbitMQ 4 the rendezvous hash of these names shares out the 16 slots as 8 8, 5 5 6 and 4 4 4 4 for the first two,
 # three and four of them. Other names do worse: worker-a, -b and -c would get 11, 3 and 2.
@@ -43,6 +44,7 @@ class WorkerProcess:
     settings: Mapping[str, str]
     endings: list[str] = field(default_factory=list)  # what no worker should have done
     wanted: bool = False
+    false_starts: int = 0  # it found a service away while it started, said so and left: to be started again
     _times_at_work: int = 0  # before the present process
     _process: Process | None = None
     _watch: "asyncio.Task[None] | None" = None
@@ -103,7 +105,7 @@ class WorkerProcess:
             self.endings.append(f"{self.name}: still there {LEAVING_TIMEOUT_SECONDS + MARGIN_SECONDS} s after SIGTERM")
             await self.kill()
             return
-        if code and not (code == -signal.SIGTERM and self.count(AT_WORK) == self._times_at_work):
+        if code and (code != -signal.SIGTERM or self._has_been_at_work):
             self.endings.append(f"{self.name}: left with exit code {code} after SIGTERM")
         await self._ended()
 
@@ -115,6 +117,10 @@ class WorkerProcess:
         """It goes on."""
         self._tell(signal.SIGCONT)
 
+    @property
+    def _has_been_at_work(self) -> bool:
+        return self.count(AT_WORK) > self._times_at_work
+
     def count(self, text: str) -> int:
         """How often it has written this."""
         return self.log.read_text(errors="replace").count(text) if self.log.exists() else 0
@@ -125,9 +131,13 @@ class WorkerProcess:
 
     async def _supervise(self, process: Process) -> None:
         code = await process.wait()
-        if self.wanted:
+        if not self.wanted:
+            return
+        if code == SERVICE_AWAY and not self._has_been_at_work:
+            self.false_starts += 1
+        else:
             self.endings.append(f"{self.name}: ended by itself with exit code {code}")
-            await self.start()
+        await self.start()
 
     async def _ended(self) -> None:
         while self._watch is not None and not self._watch.done():

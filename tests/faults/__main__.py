@@ -95,7 +95,7 @@ def _tell(result: Result) -> None:
     _say(report.line(result))
     if result.objections:
         details = list(report.details(result))
-        (result.folder / "report.txt").write_text("\n".join(details))
+        (result.folder / "report.txt").write_text("\n".join([*details, "all objections:", *result.objections]))
         _say(*details)
     else:
         shutil.rmtree(result.folder)

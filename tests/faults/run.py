@@ -60,13 +60,11 @@ async def run(servers: Servers, options: Options, folder: Path) -> Result:
             seconds = planned_seconds(steps) + AFTER_THE_LAST_FAULT_SECONDS
             async with _workload(cluster, options, seconds) as workload:
                 nemesis, spread = Nemesis(cluster, workload), Spread(cluster, services)
-                remarks = await _play(nemesis, spread, steps)
+                await _play(nemesis, spread, steps)
                 history = await _history(cluster, workload)
-            found = [
-                *objections(history),
-                *spread.objections,
-                *(end for one in cluster.everybody for end in one.endings),
-            ]
+            found = [*_unfinished(workload), *objections(history), *spread.objections]
+            found += [ending for worker in cluster.everybody for ending in worker.endings]
+            remarks = [*spread.remarks, *_remarks(cluster, workload)]
             return Result(
                 options, steps, nemesis.struck, nemesis.recoveries, history, found, remarks, cluster.clock.now, folder
             )
@@ -81,7 +79,7 @@ async def _workload(cluster: Cluster, options: Options, seconds: float) -> Async
         yield Workload(lines, publishers, listener, cluster.clock)
 
 
-async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> list[str]:
+async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> None:
     """The plan is carried out, and after it everything is confirmed and announced, or the time for it is over."""
     cluster, workload = nemesis.cluster, nemesis.workload
     await asyncio.gather(*(worker.start() for worker in cluster.workers))
@@ -98,12 +96,21 @@ async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> list[str
             playing.result()
     finally:
         playing.cancel()
-    resends = sum(publisher.resends for publisher in workload.publishers)
+
+
+def _unfinished(workload: Workload) -> list[str]:
+    wanted, confirmed = len(workload.script.turns), _confirmed(workload)
+    return [] if confirmed == wanted else [f"only {confirmed} of {wanted} commands were confirmed in time"]
+
+
+def _remarks(cluster: Cluster, workload: Workload) -> list[str]:
+    copies = sum(one.copies - 1 for commands in workload.history().values() for one in commands)
+    repeats = len(workload.listener.heard) - len(workload.listener.causes)
     false_starts = sum(worker.false_starts for worker in cluster.everybody)
     tracebacks = sum(worker.count("Traceback") for worker in cluster.everybody)
     return [
-        *spread.remarks,
-        f"{resends} resends",
+        f"{copies} copies",
+        f"{repeats} repeated events",
         f"{false_starts} false starts",
         f"{tracebacks} tracebacks in the logs",
     ]

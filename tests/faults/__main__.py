@@ -2,7 +2,8 @@
 
 `--spread` instead shows how fast queues move when a worker joins or leaves, on a broker that spreads them.
 
-Exit codes: 0 the promise was kept, 1 it was broken, 3 private services can't be had here, 4 no spreading here.
+Exit codes: 0 the promise was kept, 1 it was broken, 3 private services can't be had here, 4 no spreading here,
+130 stopped.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from tests.faults.services import Broker, killable_services
 from tests.faults.spread import FIRST_WITH_SPREAD
 from worker.local.errors import LocalServicesError
 
-KEPT, BROKEN, NO_SERVICES, NO_SPREAD = 0, 1, 3, 4
+KEPT, BROKEN, NO_SERVICES, NO_SPREAD, STOPPED = 0, 1, 3, 4, 130
 MOVED_WITHIN_SECONDS = 1.0
 
 T = TypeVar("T")
@@ -38,6 +39,9 @@ def main() -> int:
     except LocalServicesError as cannot:
         _say(str(cannot))
         return NO_SERVICES
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        _say("stopped")
+        return STOPPED
 
 
 def _runs(all_options: Sequence[Options]) -> int:

@@ -18,7 +18,7 @@ from tests.faults.spread import Spread
 from tests.faults.step import Step
 from tests.faults.workload import Workload
 
-END_TIMEOUT_SECONDS = 120.0
+END_TIMEOUT_SECONDS, QUICK_END_TIMEOUT_SECONDS = 120.0, 60.0
 LOOK_EVERY_SECONDS = 0.2
 PUBLISHERS = 2
 AFTER_THE_LAST_FAULT_SECONDS = 3.0
@@ -60,7 +60,7 @@ async def run(servers: Servers, options: Options, folder: Path) -> Result:
             seconds = planned_seconds(steps) + AFTER_THE_LAST_FAULT_SECONDS
             async with _workload(cluster, options, seconds) as workload:
                 nemesis, spread = Nemesis(cluster, workload), Spread(cluster, services)
-                await _play(nemesis, spread, steps)
+                await _play(nemesis, spread, steps, QUICK_END_TIMEOUT_SECONDS if options.quick else END_TIMEOUT_SECONDS)
                 history = await _history(cluster, workload)
             found = [*_unfinished(workload), *objections(history), *spread.objections]
             found += [ending for worker in cluster.everybody for ending in worker.endings]
@@ -79,7 +79,7 @@ async def _workload(cluster: Cluster, options: Options, seconds: float) -> Async
         yield Workload(lines, publishers, listener, cluster.clock)
 
 
-async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> None:
+async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step], timeout_seconds: float) -> None:
     """The plan is carried out, and after it everything is confirmed and announced, or the time for it is over."""
     cluster, workload = nemesis.cluster, nemesis.workload
     await asyncio.gather(*(worker.start() for worker in cluster.workers))
@@ -87,7 +87,7 @@ async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step]) -> None:
     playing = asyncio.create_task(workload.play())
     try:
         await nemesis.strike(steps)
-        deadline = cluster.clock.now + END_TIMEOUT_SECONDS
+        deadline = cluster.clock.now + timeout_seconds
         while not (playing.done() and not workload.unanswered() and await cluster.owes_nothing(_confirmed(workload))):
             if cluster.clock.now > deadline:
                 break

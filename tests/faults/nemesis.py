@@ -11,7 +11,6 @@ from tests.faults.cluster import Cluster
 from tests.faults.step import Step
 from tests.faults.workload import Workload
 
-RECOVERY_TIMEOUT_SECONDS = 120.0
 LOOK_EVERY_SECONDS = 0.02
 CLOSE_SHARE = 0.25  # so many faults hit while the one before has hardly begun
 # How long each fault lasts, from and to; what stands twice comes more often.
@@ -82,6 +81,8 @@ class Nemesis:
     recoveries: list[Recovery] = field(default_factory=list)
     struck: list[str] = field(default_factory=list)  # what really happened, and when
     _busy: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _measuring: list["asyncio.Task[None]"] = field(default_factory=list)
+    _is_over: bool = False
     _present: int = 0
     _strikes: int = 0
 
@@ -91,6 +92,11 @@ class Nemesis:
             for step in steps:
                 await self.cluster.clock.passed(step.pause_seconds)
                 striking.create_task(self._strike(step))
+
+    async def stop(self) -> None:
+        """No recovery is waited for any longer."""
+        self._is_over = True
+        await asyncio.gather(*self._measuring)
 
     async def _strike(self, step: Step) -> None:
         clock = self.cluster.clock
@@ -105,12 +111,15 @@ class Nemesis:
         self.struck.append(f"{began:6.2f} to {healed:6.2f} s  {step.kind} {step.target}")
         waiting = self.workload.unanswered()
         if waiting and not self._present and strike == self._strikes:
-            self.recoveries.append(await self._recovery(step, healed, waiting))
+            self._measuring.append(asyncio.create_task(self._measure(step, healed, waiting)))
+
+    async def _measure(self, step: Step, healed: float, waiting: set[str]) -> None:
+        self.recoveries.append(await self._recovery(step, healed, waiting))
 
     async def _recovery(self, step: Step, healed: float, waiting: set[str]) -> Recovery:
         clock, causes, strikes = self.cluster.clock, self.workload.listener.causes, self._strikes
         first = None
-        while strikes == self._strikes and clock.now < healed + RECOVERY_TIMEOUT_SECONDS:
+        while strikes == self._strikes and not self._is_over:
             if first is None:
                 newest = next(reversed(causes.values()), 0.0)
                 first = newest if newest > healed else None

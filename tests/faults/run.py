@@ -96,6 +96,7 @@ async def _play(nemesis: Nemesis, spread: Spread, steps: list[Step], timeout_sec
             playing.result()
     finally:
         playing.cancel()
+        await nemesis.stop()
 
 
 def _unfinished(workload: Workload) -> list[str]:

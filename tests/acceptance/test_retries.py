@@ -28,6 +28,7 @@ from tests.harness.workers import tidy_worker
 from worker import heroes
 from worker.app import Entity
 from worker.outcomes import Fact, Handled
+from worker.persistence import gate
 from worker.persistence.unit_of_work import Handler
 from worker.retry import Backoff, RetryPolicy
 
@@ -478,8 +479,10 @@ _AWAY = ["08006", "28000", "3D000", "53300", "57P01", "57P03", "58030", "XX000",
 
 
 async def test_a_server_that_is_not_the_one_we_need_costs_no_attempt(
-    wire: Wire, handlers: Handlers, hero_id: int
+    wire: Wire, handlers: Handlers, hero_id: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(gate, "_LONGEST_PAUSE_SECONDS", 0.5)
+
     async def fail(session: AsyncSession, data: UpdateHeroData, attempt: int) -> Handled:
         facts = await heroes.apply_update(session, data)
         if attempt <= len(_AWAY):

@@ -17,6 +17,7 @@ class Cable:
     _ends: list[asyncio.StreamWriter] = field(default_factory=list)
     _carrying: set["asyncio.Task[None] | None"] = field(default_factory=set)
     _trap: "_Trap | None" = None
+    _connections: list["_Ends"] = field(default_factory=list)
 
     @classmethod
     @asynccontextmanager
@@ -55,6 +56,13 @@ class Cable:
         self._trap = _Trap(words, answered)
         return self._trap.sprung
 
+    def swallow(self) -> None:
+        """On every connection that there is, whatever either end says vanishes, and both think that they are connected.
+        New connections work.
+        """
+        for one in self._connections:
+            one.swallows = True
+
     def hold(self) -> None:
         """What the broker sends from now on is on its way and does not arrive; the other direction goes on."""
         self._flowing.clear()
@@ -70,6 +78,7 @@ class Cable:
         self._carrying.add(task)
         try:
             ends = _Ends(self, (writer, onward_writer))
+            self._connections.append(ends)
             await asyncio.gather(
                 _pump(reader, onward_writer, ends.hears), _pump(onward_reader, writer, ends.answers, self._flowing)
             )
@@ -91,18 +100,19 @@ class _Ends:
     cable: Cable
     writers: tuple[asyncio.StreamWriter, ...]
     caught: _Trap | None = None
+    swallows: bool = False
 
     def hears(self, data: bytes) -> bool:
         """Whether what the near end says is carried on."""
         trap = self.cable._trap
         if trap is None or trap.words not in data:
-            return True
+            return not self.swallows
         self.cable._trap, self.caught = None, trap
         return trap.answered or self._cut()
 
     def answers(self, _: bytes) -> bool:
         """Whether what the far end says is carried on."""
-        return self.caught is None or self._cut()
+        return not self.swallows and (self.caught is None or self._cut())
 
     def _cut(self) -> bool:
         for writer in self.writers:
@@ -121,7 +131,7 @@ async def _pump(
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             if not passes(data):
-                return
+                continue
             if flowing is not None:
                 await flowing.wait()
             writer.write(data)

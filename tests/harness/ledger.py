@@ -34,10 +34,11 @@ class Ledger:
         ledger = cls()
         for message in wire.events:
             if message.type != _SENTINEL:
-                ledger._enter(message)
+                ledger.enter(message)
         return ledger
 
-    def _enter(self, message: AbstractIncomingMessage) -> None:
+    def enter(self, message: AbstractIncomingMessage) -> None:
+        """One more event was heard."""
         event = document(message)
         if event["id"] not in self.contents:
             self.first.append(event)

@@ -1,0 +1,188 @@
+"""Whatever happens to RabbitMQ or on the way there: the worker comes back, and every command took effect once."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import replace
+
+import aio_pika
+import pytest
+import pytest_asyncio
+
+from contracts.channels import COMMANDS, command_queues
+from contracts.envelope import Command
+from tests.harness.broker_outages import ALARMS, OUTAGES, Outage, closed_politely
+from tests.harness.cable import Cable
+from tests.harness.commands import create
+from tests.harness.recorder import Recorder
+from tests.harness.stage import Stage, eventually
+from tests.harness.workers import tidy_worker
+from worker.app import Worker
+from worker.local.rabbitmq import PrivateRabbitMQ
+from worker.local.services import Services
+from worker.operations import prepare
+
+QUICK_HEARTBEAT, HEARTBEAT, FOUND_WITHIN_SECONDS = "?heartbeat=1", "", 35
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[PrivateRabbitMQ]:
+    """A RabbitMQ that nobody else uses."""
+    with PrivateRabbitMQ() as broker:
+        yield broker
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def stage(services: Services, broker: PrivateRabbitMQ) -> AsyncIterator[Stage]:
+    """The tables in the common database, the topology in that broker."""
+    with services.database("outages") as database_url:
+        stage = Stage(broker.url, database_url)
+        await asyncio.gather(prepare.prepare_database(stage.settings()), prepare.prepare_broker(stage.settings()))
+        yield stage
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def recorder(stage: Stage) -> Recorder:
+    """Keeps what this test causes."""
+    recorder = Recorder(stage)
+    await recorder.begin()
+    return recorder
+
+
+def _commands(name: str, count: int = 200) -> list[Command]:
+    return [create(name=f"{name} {number}") for number in range(count)]
+
+
+async def _is_ready(worker: Worker) -> bool:
+    return not any((await worker.problems()).values())
+
+
+async def _turns(worker: Worker, *, ready: bool, within_seconds: float = 60) -> None:
+    async def has_turned() -> bool:
+        return await _is_ready(worker) is ready
+
+    await eventually(has_turned, f"ready: {ready}", within_seconds=within_seconds)
+
+
+async def _survives(stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ, outage: Outage) -> None:
+    """Commands are under way when it begins, and come again when it is over."""
+    before, after = _commands("Before"), _commands("After", 50)
+    quick = replace(stage, rabbitmq_url=stage.rabbitmq_url + QUICK_HEARTBEAT)
+    async with tidy_worker(quick, publish_timeout_seconds=2) as worker:
+        await recorder.send(before)
+        async with outage(broker):
+            await _turns(worker, ready=False)
+        await _turns(worker, ready=True)
+        await recorder.send(after)
+        await recorder.all_published([*before, *after])
+    await recorder.assert_one_event_each([*before, *after])
+
+
+@pytest.mark.parametrize("name", ["stopped", "frozen", pytest.param("killed", marks=pytest.mark.fault)])
+async def test_a_broker_that_was_away_is_found_again(
+    name: str, stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    await _survives(stage, recorder, broker, OUTAGES[name])
+
+
+@pytest.mark.parametrize("name", ALARMS)
+async def test_during_an_alarm_publishing_waits_and_readiness_says_so(
+    name: str, stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    before, after = _commands("Alarm"), _commands("Over", 50)
+    await recorder.send(before)
+    async with AsyncExitStack() as alarm:
+        await alarm.enter_async_context(ALARMS[name](broker))
+        async with tidy_worker(stage, publish_timeout_seconds=2) as worker:
+            await _turns(worker, ready=False)
+            assert (await worker.problems())["commands"] is None, "it still consumes"
+            await alarm.aclose()
+            await _turns(worker, ready=True)
+            await recorder.send(after)
+            await recorder.all_published([*before, *after])
+    await recorder.assert_one_event_each([*before, *after])
+
+
+async def test_connections_closed_politely_are_opened_again(
+    stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    commands = _commands("Polite")
+    async with tidy_worker(stage) as worker:
+        for start in range(0, len(commands), 50):
+            await recorder.send(commands[start : start + 50])
+            async with closed_politely(broker):
+                await _turns(worker, ready=True)
+        await recorder.all_published(commands)
+    await recorder.assert_one_event_each(commands)
+
+
+def _beyond(cable: Cable, stage: Stage, heartbeat: str) -> AbstractAsyncContextManager[Worker]:
+    return tidy_worker(replace(stage, rabbitmq_url=cable.url + heartbeat))
+
+
+@pytest.mark.parametrize(
+    ("heartbeat", "within_seconds"),
+    [
+        pytest.param(QUICK_HEARTBEAT, 10, id="heartbeat 1 s"),
+        pytest.param(HEARTBEAT, FOUND_WITHIN_SECONDS, id="heartbeat 10 s", marks=pytest.mark.fault),
+    ],
+)
+async def test_a_connection_into_which_everything_vanishes_is_given_up_in_time(
+    stage: Stage, recorder: Recorder, heartbeat: str, within_seconds: float
+) -> None:
+    commands = _commands("Vanished")
+    async with (
+        Cable.to(stage.rabbitmq_url) as cable,
+        tidy_worker(replace(stage, rabbitmq_url=cable.url + heartbeat)) as worker,
+    ):
+        await recorder.send(commands[:100])
+        cable.swallow()
+        await recorder.send(commands[100:])
+        await _turns(worker, ready=False, within_seconds=within_seconds)
+        await _turns(worker, ready=True, within_seconds=within_seconds)
+        await recorder.all_published(commands)
+    await recorder.assert_one_event_each(commands)
+
+
+async def test_a_deleted_queue_holds_up_no_other_and_is_consumed_again_when_it_is_back(
+    stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    gone = command_queues()[3]
+    commands = [command for command in _commands("Deleted") if f"{COMMANDS}.{command.routing_key}" != gone]
+    async with tidy_worker(stage) as worker:
+        await asyncio.to_thread(broker.control, "delete_queue", "-p", "heroes", gone)
+        await _turns(worker, ready=False)
+        assert gone in str((await worker.problems())["commands"])
+        await recorder.send(commands)
+        await recorder.all_published(commands)
+        async with closed_politely(broker):  # also after a new connection the missing one keeps nobody from work
+            more = [command for command in _commands("More", 50) if f"{COMMANDS}.{command.routing_key}" != gone]
+            await recorder.send(more)
+            await recorder.all_published(more)
+        await prepare.prepare_broker(stage.settings())
+        await _turns(worker, ready=True)
+        late = _commands("Late", 100)
+        await recorder.send(late)
+        await recorder.all_published(late)
+    await recorder.assert_one_event_each([*commands, *more, *late])
+
+
+@pytest.mark.parametrize("code", [404, 406])
+async def test_a_channel_that_the_broker_closes_is_opened_again(stage: Stage, recorder: Recorder, code: int) -> None:
+    """406: an ack that the broker does not know. 404: a passive look at what is not there."""
+    commands = _commands("Closed", 100)
+    async with tidy_worker(stage) as worker:
+        await recorder.send(commands[:50])
+        for consumer in worker.intake._consumers.values():
+            queue = consumer._subscriber._queue_obj
+            assert queue is not None
+            underlay = await queue.channel.get_underlay_channel()
+            if code == 406:
+                await underlay.basic_ack(4711)
+            else:
+                with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
+                    await underlay.queue_declare("nowhere", passive=True)
+        await recorder.send(commands[50:])
+        await recorder.all_published(commands)
+        await _turns(worker, ready=True)
+    await recorder.assert_one_event_each(commands)

@@ -1,0 +1,61 @@
+"""Ways in which a private RabbitMQ can be away or out of sorts: each begins with its block and is over afterwards."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from worker.local.rabbitmq import PrivateRabbitMQ
+
+Outage = Callable[[PrivateRabbitMQ], AbstractAsyncContextManager[None]]
+
+
+def _ended_by(end: Callable[[PrivateRabbitMQ], None]) -> Outage:
+    @asynccontextmanager
+    async def outage(broker: PrivateRabbitMQ) -> AsyncIterator[None]:
+        await asyncio.to_thread(end, broker)
+        yield
+        await asyncio.to_thread(broker.start)
+
+    return outage
+
+
+@asynccontextmanager
+async def _frozen(broker: PrivateRabbitMQ) -> AsyncIterator[None]:
+    pid = broker.pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+@asynccontextmanager
+async def closed_politely(broker: PrivateRabbitMQ) -> AsyncIterator[None]:
+    """Every connection is closed by the broker, with a reason; nothing else happens."""
+    await asyncio.to_thread(broker.control, "close_all_connections", "for a test")
+    yield
+
+
+def _by_control(begin: tuple[str, ...], end: tuple[str, ...]) -> Outage:
+    @asynccontextmanager
+    async def outage(broker: PrivateRabbitMQ) -> AsyncIterator[None]:
+        await asyncio.to_thread(broker.control, *begin)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(broker.control, *end)
+
+    return outage
+
+
+ALARMS: dict[str, Outage] = {
+    "memory alarm": _by_control(("set_vm_memory_high_watermark", "0.000001"), ("set_vm_memory_high_watermark", "0.4")),
+    "disk alarm": _by_control(("set_disk_free_limit", "900GB"), ("set_disk_free_limit", "50MB")),
+}
+OUTAGES: dict[str, Outage] = {
+    "stopped": _ended_by(PrivateRabbitMQ.stop),
+    "frozen": _frozen,
+    "killed": _ended_by(PrivateRabbitMQ.kill),
+}

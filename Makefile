@@ -28,7 +28,9 @@ test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(ARGS)
 
 .PHONY: faults
-faults: $(INSTALLED) ## Break everything at random and check the promise; ARGS="--seeds 1-20"
+faults: $(INSTALLED) ## Kill, freeze and cut everything while commands flow, and count afterwards (half an hour)
+	@$(BIN)/python -m pytest -m fault --durations=10
+	@$(BIN)/python -m tests.faults.crash_windows --times 50
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 .PHONY: lint

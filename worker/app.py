@@ -6,22 +6,22 @@ the queues first of all.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from aio_pika.abc import AbstractRobustConnection
-from aiormq.exceptions import AMQPError
 
 from contracts.envelope import Command
 from contracts.heroes import COMMANDS
 from worker.attendance import Attendance
-from worker.errors import TopologyError, UnreachableError
+from worker.errors import TopologyError
 from worker.heroes import HANDLERS
 from worker.messaging import guard, topology
 from worker.messaging.channel import ConfirmedChannel
-from worker.messaging.connection import connected, keep_connected, with_heartbeat, without_password
+from worker.messaging.connection import connected, keep_connected, patiently, with_heartbeat, without_password
 from worker.messaging.consumer import rabbit_broker
 from worker.messaging.dead_letters import DeadLetters
 from worker.messaging.decode import Decoder
@@ -40,6 +40,8 @@ from worker.pipeline import Pipeline
 from worker.retry import Retry, RetryPolicy
 from worker.settings import Settings
 from worker.sweeper import Sweeper
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -86,8 +88,8 @@ async def running_worker(settings: Settings, entity: Entity = HEROES) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await _database(settings, stack)
         await _verify(settings, database)
-        with _still_there(settings):
-            publishing = await keep_connected(settings.rabbitmq_url, f"{settings.worker_id} publishes")
+        connect = partial(keep_connected, settings.rabbitmq_url, f"{settings.worker_id} publishes")
+        publishing = await _patiently(settings, connect)
         stack.push_async_callback(publishing.close)
         worker = _assemble(settings, entity, database, publishing)
         stack.push_async_callback(worker.gate.stop)
@@ -109,10 +111,18 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
 
 async def _verify(settings: Settings, database: Database) -> None:
     await schema.verify(database.side_engine)
-    async with connected(settings.rabbitmq_url, within_seconds=settings.startup_timeout_seconds) as connection:
-        missing = await topology.missing(connection, settings.event_log_retention_days)
-    if missing:
-        raise TopologyError(f"RabbitMQ lacks {', '.join(missing)}: run heroes setup")
+
+    async def missing() -> list[str]:
+        async with connected(settings.rabbitmq_url, within_seconds=settings.startup_timeout_seconds) as connection:
+            return await topology.missing(connection, settings.event_log_retention_days)
+
+    if names := await _patiently(settings, missing):
+        raise TopologyError(f"RabbitMQ lacks {', '.join(names)}: run heroes setup")
+
+
+async def _patiently(settings: Settings, work: Callable[[], Awaitable[T]]) -> T:
+    """The broker may go away at any moment of the start, and come back."""
+    return await patiently(settings.rabbitmq_url, work, within_seconds=settings.startup_timeout_seconds)
 
 
 def _assemble(settings: Settings, entity: Entity, database: Database, publishing: AbstractRobustConnection) -> Worker:
@@ -153,22 +163,11 @@ async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> N
     await health.start()
     _log.info("health at %s/readyz", health.url)
     stack.push_async_callback(worker.intake.stop)
-    with _still_there(settings):
-        await worker.intake.start()
+    await _patiently(settings, worker.intake.start)
     stack.push_async_callback(_leave, worker, settings.shutdown_timeout_seconds)
     attendance = Attendance(worker.intake, worker.gate, settings.outage_release_seconds)
     stack.push_async_callback(_ended, asyncio.create_task(attendance.run()))
     _log.info("worker %s takes commands from %s", settings.worker_id, without_password(settings.rabbitmq_url))
-
-
-@contextmanager
-def _still_there(settings: Settings) -> Iterator[None]:
-    """The broker answered a moment ago; gone meanwhile, it is away like any other."""
-    try:
-        yield
-    except (AMQPError, OSError) as error:
-        shown = without_password(settings.rabbitmq_url)
-        raise UnreachableError(f"RabbitMQ at {shown} went away while the worker started: start it again") from error
 
 
 async def _leave(worker: Worker, timeout_seconds: float) -> None:

@@ -1,9 +1,10 @@
 """Whatever happens to RabbitMQ or on the way there: the worker comes back, and every command took effect once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
+from typing import Any
 
 import aio_pika
 import pytest
@@ -23,6 +24,10 @@ from worker.local.services import Services
 from worker.operations import prepare
 
 QUICK_HEARTBEAT, HEARTBEAT, FOUND_WITHIN_SECONDS = "?heartbeat=1", "", 35
+
+
+def _marked(names: Iterable[str], *, always: str) -> list[Any]:
+    return [pytest.param(name, marks=() if name == always else pytest.mark.fault) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -78,14 +83,15 @@ async def _survives(stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ, o
     await recorder.assert_one_event_each([*before, *after])
 
 
-@pytest.mark.parametrize("name", ["stopped", "frozen", pytest.param("killed", marks=pytest.mark.fault)])
+# What is not tried in every run is tried by `make faults`.
+@pytest.mark.parametrize("name", _marked(OUTAGES, always="frozen"))
 async def test_a_broker_that_was_away_is_found_again(
     name: str, stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
     await _survives(stage, recorder, broker, OUTAGES[name])
 
 
-@pytest.mark.parametrize("name", ALARMS)
+@pytest.mark.parametrize("name", _marked(ALARMS, always="memory alarm"))
 async def test_during_an_alarm_publishing_waits_and_readiness_says_so(
     name: str, stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
@@ -167,7 +173,7 @@ async def test_a_deleted_queue_holds_up_no_other_and_is_consumed_again_when_it_i
     await recorder.assert_one_event_each([*commands, *more, *late])
 
 
-@pytest.mark.parametrize("code", [404, 406])
+@pytest.mark.parametrize("code", [pytest.param(404, marks=pytest.mark.fault), 406])
 async def test_a_channel_that_the_broker_closes_is_opened_again(stage: Stage, recorder: Recorder, code: int) -> None:
     """406: an ack that the broker does not know. 404: a passive look at what is not there."""
     commands = _commands("Closed", 100)

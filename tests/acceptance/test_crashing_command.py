@@ -3,6 +3,8 @@
 import asyncio
 from itertools import count
 
+import pytest
+
 from contracts.envelope import Command
 from tests.harness.commands import create
 from tests.harness.crasher import CRASHED, FATAL, crasher
@@ -11,7 +13,7 @@ from tests.harness.program import Program
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire, document, reason_of
 
-GOOD, MOST_CRASHES = 200, 20
+MOST_CRASHES = 20
 
 
 async def _until_all_have_an_event(stage: Stage, wire: Wire, commands: list[Command]) -> int:
@@ -38,12 +40,18 @@ async def _ended_before(program: Program, wire: Wire, missing: set[str]) -> bool
     return True
 
 
-async def test_200_commands_around_2_that_end_the_process_are_applied_and_only_those_2_are_set_aside(
-    stage: Stage, wire: Wire
+@pytest.mark.parametrize(
+    ("good_ones", "fatal_ones"), [pytest.param(60, 1), pytest.param(200, 2, marks=pytest.mark.fault)]
+)
+async def test_of_commands_around_some_that_end_the_process_only_those_are_set_aside(
+    stage: Stage, wire: Wire, good_ones: int, fatal_ones: int
 ) -> None:
-    good: list[Command] = [create(name=f"Good {number}") for number in range(GOOD)]
-    fatal: list[Command] = [create(name=f"{FATAL} {number}") for number in range(2)]
-    commands = [*good[:70], fatal[0], *good[70:140], fatal[1], *good[140:]]
+    await stage.rows("TRUNCATE inbox")
+    good: list[Command] = [create(name=f"Good {number}") for number in range(good_ones)]
+    fatal: list[Command] = [create(name=f"{FATAL} {number}") for number in range(fatal_ones)]
+    commands = list(good)
+    for number, command in enumerate(fatal):
+        commands.insert((number + 1) * good_ones // (fatal_ones + 1), command)
     for command in commands:
         await wire.send(command)
 
@@ -52,11 +60,10 @@ async def test_200_commands_around_2_that_end_the_process_are_applied_and_only_t
     ledger = await everything_heard(wire)
     ledger.assert_one_event_each(commands)
     ledger.assert_one_content_each()
-    letters = await wire.letters_of(lambda _: True, 2)
+    letters = await wire.letters_of(lambda _: True, fatal_ones)
     assert sorted(letter.body for letter in letters) == sorted(command.to_json() for command in fatal)
     assert {reason_of(letter) for letter in letters} == {"crashed_worker"}
     rows = await stage.rows("SELECT outcome, count(*) FROM inbox GROUP BY outcome")
-    assert {row["outcome"]: row["count"] for row in rows} == {"applied": GOOD, "dead_lettered": 2}
+    assert {row["outcome"]: row["count"] for row in rows} == {"applied": good_ones, "dead_lettered": fatal_ones}
     assert await stage.rows("SELECT * FROM suspect") == []
-    assert crashes >= 2 * 2, "it was no accident"
-    print(f"{crashes} crashes")
+    assert crashes >= 2 * fatal_ones, "it was no accident"

@@ -10,13 +10,17 @@ from urllib.parse import urlsplit
 
 @dataclass(slots=True)
 class Cable:
-    """Carries bytes both ways between `url` and the server; plug in again after a cut."""
+    """Carries bytes both ways between `url` and the server; plug in again after a cut.
+
+    `doors` tells for each of the next connections whether it is let in; others find the door shut behind them.
+    """
 
     url: str
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: list[asyncio.StreamWriter] = field(default_factory=list)
     _carrying: set["asyncio.Task[None] | None"] = field(default_factory=set)
     _trap: "_Trap | None" = None
+    doors: list[bool] = field(default_factory=list)
     _connections: list["_Ends"] = field(default_factory=list)
 
     @classmethod
@@ -28,6 +32,10 @@ class Cable:
         cable.release()
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if cable.doors and not cable.doors.pop(0):
+                await reader.read(1)  # it has begun to speak
+                writer.close()
+                return
             with contextlib.suppress(OSError):
                 await cable._carry(reader, writer, address.hostname or "", address.port or 5672)
 

@@ -6,13 +6,14 @@ No error and no log line ever shows the password of a URL.
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import aio_pika
 from aio_pika.abc import AbstractConnection, AbstractRobustConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from aiormq.exceptions import (
-    AMQPConnectionError,
     AuthenticationError,
     ConnectionClosed,
     InvalidFrameError,
@@ -26,6 +27,10 @@ _HEARTBEAT_SECONDS = 10
 _CONNECT_TIMEOUT_SECONDS = 5
 _RETRY_SECONDS = 1
 _RECONNECT_SECONDS = 1.0
+
+_GOING_DOWN = "CONNECTION_FORCED"
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -42,9 +47,8 @@ def without_password(url: str) -> str:
     return str(parsed.with_password("***") if parsed.password else parsed)
 
 
-@asynccontextmanager
-async def connected(url: str, *, within_seconds: float) -> AsyncIterator[AbstractConnection]:
-    """A connection for a short piece of work; the broker may take `within_seconds` to appear.
+async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_seconds: float) -> T:
+    """The result of `work`, which needs that broker; tried again while it is away, for `within_seconds` in all.
 
     Raises:
         SettingsError: user, password or virtual host is wrong: waiting would not help.
@@ -53,20 +57,17 @@ async def connected(url: str, *, within_seconds: float) -> AsyncIterator[Abstrac
     deadline = asyncio.get_running_loop().time() + within_seconds
     while True:
         try:
-            connection = await aio_pika.connect(with_heartbeat(url), timeout=_CONNECT_TIMEOUT_SECONDS)
-            break
+            return await work()
         except (AuthenticationError, ProbableAuthenticationError):
             raise SettingsError(
                 f"HEROES_RABBITMQ_URL: {without_password(url)} refuses this user and password"
             ) from None
-        except (ConnectionClosed, InvalidFrameError):
-            # A live broker closes the door while it is being opened: to 3.10 that is the first frame, to the client an
-            # unexpected one.
-            raise SettingsError(
-                f"HEROES_RABBITMQ_URL: {without_password(url)} is refused by the broker; "
-                "does the virtual host exist, and may this user use it?"
-            ) from None
-        except (AMQPConnectionError, OSError) as error:
+        except CONNECTION_EXCEPTIONS as error:
+            if _is_refusal(error):
+                raise SettingsError(
+                    f"HEROES_RABBITMQ_URL: {without_password(url)} is refused by the broker; "
+                    "does the virtual host exist, and may this user use it?"
+                ) from None
             if asyncio.get_running_loop().time() >= deadline:
                 raise UnreachableError(
                     f"RabbitMQ at {without_password(url)} did not answer within {within_seconds:g} s:"
@@ -74,7 +75,20 @@ async def connected(url: str, *, within_seconds: float) -> AsyncIterator[Abstrac
                 ) from error
             _log.warning("waiting for RabbitMQ at %s (%s)", without_password(url), type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
-    async with connection:
+
+
+@asynccontextmanager
+async def connected(url: str, *, within_seconds: float) -> AsyncIterator[AbstractConnection]:
+    """A connection for a short piece of work; the broker may take `within_seconds` to appear.
+
+    Raises:
+        SettingsError, UnreachableError: as `patiently`.
+    """
+
+    async def connect() -> AbstractConnection:
+        return await aio_pika.connect(with_heartbeat(url), timeout=_CONNECT_TIMEOUT_SECONDS)
+
+    async with await patiently(url, connect, within_seconds=within_seconds) as connection:
         yield connection
 
 
@@ -93,3 +107,10 @@ def server_version(connection: AbstractConnection) -> tuple[int, ...]:
     transport = connection.transport
     told = transport.connection.server_properties.get("version", "") if transport else ""
     return tuple(int(part) for part in str(told).split(".") if part.isdecimal())
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """A live broker closes the door while it is being opened: to 3.10 that is the first frame, to the client an
+    unexpected one. One that is just going down does so, too, and says it.
+    """
+    return isinstance(error, ConnectionClosed | InvalidFrameError) and _GOING_DOWN not in str(error)

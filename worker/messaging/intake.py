@@ -45,8 +45,13 @@ class Intake:
             self._consumers[queue] = Consumer(self._broker, queue, worker_id, prefetch, self._handle)
 
     async def start(self) -> None:
-        """Commands arrive from now on."""
-        await self._broker.start()
+        """Connected; commands arrive from every queue that can be consumed, and `attach` takes up the others.
+
+        Raises:
+            AMQPError, OSError: the broker is not there.
+        """
+        await self._broker.connect()
+        await self.attach()
 
     async def stop(self) -> None:
         """The consuming connection is closed; whatever is still unacknowledged goes back to its queue."""

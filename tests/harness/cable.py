@@ -33,8 +33,7 @@ class Cable:
 
         async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             if cable.doors and not cable.doors.pop(0):
-                await reader.read(1)  # it has begun to speak
-                writer.close()
+                await _greet_and_close(reader, writer, address.hostname or "", address.port or 5672)
                 return
             with contextlib.suppress(OSError):
                 await cable._carry(reader, writer, address.hostname or "", address.port or 5672)
@@ -92,6 +91,16 @@ class Cable:
             )
         finally:
             self._carrying.discard(task)
+
+
+async def _greet_and_close(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, port: int) -> None:
+    """The far end's first words still arrive: so a server that is going down looks from behind a proxy."""
+    onward_reader, onward_writer = await asyncio.open_connection(host, port)
+    onward_writer.write(await reader.read(8))
+    writer.write(await onward_reader.read(65536))
+    await writer.drain()
+    writer.close()
+    onward_writer.close()
 
 
 @dataclass(slots=True)

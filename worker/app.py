@@ -21,7 +21,7 @@ from worker.errors import TopologyError
 from worker.heroes import HANDLERS
 from worker.messaging import guard, topology
 from worker.messaging.channel import ConfirmedChannel
-from worker.messaging.connection import connected, keep_connected, patiently, with_heartbeat, without_password
+from worker.messaging.connection import connect, keep_connected, patiently, with_heartbeat, without_password
 from worker.messaging.consumer import rabbit_broker
 from worker.messaging.dead_letters import DeadLetters
 from worker.messaging.decode import Decoder
@@ -88,8 +88,8 @@ async def running_worker(settings: Settings, entity: Entity = HEROES) -> AsyncIt
     async with AsyncExitStack() as stack:
         database = await _database(settings, stack)
         await _verify(settings, database)
-        connect = partial(keep_connected, settings.rabbitmq_url, f"{settings.worker_id} publishes")
-        publishing = await _patiently(settings, connect)
+        keep = partial(keep_connected, settings.rabbitmq_url, f"{settings.worker_id} publishes")
+        publishing = await _patiently(settings, keep)
         stack.push_async_callback(publishing.close)
         worker = _assemble(settings, entity, database, publishing)
         stack.push_async_callback(worker.gate.stop)
@@ -113,7 +113,7 @@ async def _verify(settings: Settings, database: Database) -> None:
     await schema.verify(database.side_engine)
 
     async def missing() -> list[str]:
-        async with connected(settings.rabbitmq_url, within_seconds=settings.startup_timeout_seconds) as connection:
+        async with await connect(settings.rabbitmq_url) as connection:
             return await topology.missing(connection, settings.event_log_retention_days)
 
     if names := await _patiently(settings, missing):

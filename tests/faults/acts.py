@@ -8,6 +8,8 @@ from tests.faults.step import Step
 
 # RabbitMQ 3.10 can lose a quorum queue for good if it is killed seconds after the declaration.
 QUEUES_ARE_OLD_AFTER_SECONDS = 12.0
+FULL = """CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS
+    $$ BEGIN RAISE 'No space left on device' USING ERRCODE = '53100'; END $$"""
 
 
 async def worker_kill(cluster: Cluster, step: Step) -> None:
@@ -66,6 +68,20 @@ async def database_freeze(cluster: Cluster, step: Step) -> None:
         await cluster.clock.passed(step.seconds)
     finally:
         cluster.database.thaw()
+
+
+async def database_no_table(cluster: Cluster, step: Step) -> None:
+    """The server is there, and what the handlers need is not."""
+    await cluster.execute("ALTER TABLE hero RENAME TO gone")
+    await cluster.clock.passed(step.seconds)
+    await cluster.execute("ALTER TABLE gone RENAME TO hero")
+
+
+async def database_full(cluster: Cluster, step: Step) -> None:
+    """The server's own answer to a full disk, given by a trigger: no probe can see it."""
+    await cluster.execute(FULL, "CREATE TRIGGER full_disk BEFORE INSERT OR UPDATE ON hero EXECUTE FUNCTION full_disk()")
+    await cluster.clock.passed(step.seconds)
+    await cluster.execute("DROP TRIGGER full_disk ON hero", "DROP FUNCTION full_disk")
 
 
 async def broker_kill(cluster: Cluster, step: Step) -> None:
@@ -138,6 +154,8 @@ ACTS: Mapping[str, Callable[[Cluster, Step], Awaitable[None]]] = {
         database_immediate,
         database_kill,
         database_freeze,
+        database_no_table,
+        database_full,
         broker_kill,
         broker_restart,
         broker_close_all,

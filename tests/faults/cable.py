@@ -18,14 +18,15 @@ class Cable:
     _flowing: asyncio.Event = field(default_factory=asyncio.Event)
     _ends: set[asyncio.StreamWriter] = field(default_factory=set)
     _carrying: set["asyncio.Task[None]"] = field(default_factory=set)
+    latency_seconds: float = 0  # of each way
     peers: set[int] = field(default_factory=set)  # our ports towards the service: whose connection is whose
 
     @classmethod
     @asynccontextmanager
-    async def to(cls, url: str) -> AsyncIterator["Cable"]:
+    async def to(cls, url: str, *, latency_seconds: float = 0) -> AsyncIterator["Cable"]:
         """A cable to the service of this URL; its own URL differs in the port only."""
         address = urlsplit(url)
-        cable = cls("", address.hostname or "", address.port or 0)
+        cable = cls("", address.hostname or "", address.port or 0, latency_seconds=latency_seconds)
         cable.heal()
         server = await asyncio.start_server(cable._connect, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
@@ -82,6 +83,7 @@ class Cable:
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
+                await asyncio.sleep(self.latency_seconds)
                 await self._flowing.wait()
                 writer.write(data)
                 await writer.drain()

@@ -98,6 +98,15 @@ class Cluster:
             queues = [await channel.declare_queue(name, passive=True) for name in command_queues()]
             return {queue.name: queue.declaration_result.message_count or 0 for queue in queues}
 
+    async def execute(self, *statements: str) -> None:
+        """As the owner of the tables, straight at the database."""
+        connection = await asyncpg.connect(self.database_url.replace("+asyncpg", ""), timeout=5)
+        try:
+            for statement in statements:
+                await connection.execute(statement)
+        finally:
+            await connection.close()
+
     async def _rows(self, query: str) -> Sequence[Mapping[str, Any]]:
         connection = await asyncpg.connect(self.database_url.replace("+asyncpg", ""), timeout=5)
         try:

@@ -23,6 +23,8 @@ LENGTHS: Mapping[str, Sequence[tuple[float, float]]] = {
     "database_immediate": [(0.2, 5)],
     "database_kill": [(0.2, 5)],
     "database_freeze": [(2, 8)],
+    "database_no_table": [(1, 10)],
+    "database_full": [(1, 10)],
     "broker_kill": [(0.1, 3)],
     "broker_restart": [(0.1, 3)],
     "broker_close_all": [(0, 0)],

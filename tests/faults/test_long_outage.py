@@ -49,13 +49,13 @@ async def stage(impatient: PrivateRabbitMQ, site: Site) -> AsyncIterator[Stage]:
     yield stage
 
 
-async def _outlast(site: Site, *workers: Worker) -> None:
+async def _outlast(site: Site, *workers: Worker, outage: str = "stopped") -> None:
     """An outage that is many times longer than the broker is patient; all workers notice it."""
 
     async def all_know() -> bool:
         return all(worker.gate.closed_because for worker in workers)
 
-    async with OUTAGES["stopped"](site):
+    async with OUTAGES[outage](site):
         await eventually(all_know, "every worker's gate is closed")
         over = asyncio.get_running_loop().time() + AWAY_SECONDS
 
@@ -65,7 +65,10 @@ async def _outlast(site: Site, *workers: Worker) -> None:
         await eventually(is_over, "the outage has lasted")
 
 
-async def test_an_outage_of_many_consumer_time_outs_dead_letters_nothing(stage: Stage, wire: Wire, site: Site) -> None:
+@pytest.mark.parametrize("outage", ["stopped", "table missing", "disk full"])
+async def test_an_outage_of_many_consumer_time_outs_dead_letters_nothing(
+    stage: Stage, wire: Wire, site: Site, outage: str
+) -> None:
     commands: list[Command] = [create(name=f"Long {number}") for number in range(100)]
     async with (
         tidy_worker(stage, worker_id="one", outage_release_seconds=RELEASE_SECONDS) as one,
@@ -73,7 +76,7 @@ async def test_an_outage_of_many_consumer_time_outs_dead_letters_nothing(stage: 
     ):
         await wire.outcome(create(name="First"))
         sending = asyncio.create_task(send_all(wire, commands))
-        await _outlast(site, one, two)
+        await _outlast(site, one, two, outage=outage)
         await sending
         await announced(wire, commands)
     ledger = await everything_heard(wire)

@@ -18,6 +18,7 @@ from tests.faults.cable import Cable
 ROOT = Path(__file__).parents[2]
 HEROES = (sys.executable, "-c", "from worker.cli import main; main()")
 LEAVING_TIMEOUT_SECONDS = 10
+FAR_AWAY, FAR_SECONDS = ("worker-r",), 0.005  # and the only one that holds on to its commands in an outage
 MARGIN_SECONDS = 15
 SERVICE_AWAY = 3
 AT_WORK = "takes commands"  # before it says so, SIGTERM may simply end it
@@ -54,12 +55,14 @@ class WorkerProcess:
     async def placed(cls, name: str, urls: tuple[str, str], folder: Path) -> AsyncIterator["WorkerProcess"]:
         """A place for it; killed at the end, if it still runs."""
         async with AsyncExitStack() as stack:
-            amqp = await stack.enter_async_context(Cable.to(urls[0]))
+            is_far = name in FAR_AWAY
+            amqp = await stack.enter_async_context(Cable.to(urls[0], latency_seconds=FAR_SECONDS if is_far else 0))
             sql = await stack.enter_async_context(Cable.to(urls[1]))
             settings = {
                 "HEROES_WORKER_ID": name,
                 "HEROES_HTTP_PORT": "0",
                 "HEROES_SWEEP_AFTER_SECONDS": "5",
+                "HEROES_OUTAGE_RELEASE_SECONDS": "300" if is_far else "3",
                 "HEROES_SHUTDOWN_TIMEOUT_SECONDS": str(LEAVING_TIMEOUT_SECONDS),
             }
             place = cls(name, amqp, sql, folder / f"{name}.log", environment(amqp.url, sql.url, **settings))

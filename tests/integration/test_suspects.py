@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
+from sqlalchemy import text
 
 from tests.harness.stage import Stage, eventually
 from worker.persistence.database import Database
@@ -47,8 +48,7 @@ _ABANDONED: list[object] = []  # collected, they would see GeneratorExit, which 
 
 
 async def _starts(stage: Stage, command_id: str) -> int:
-    rows = await stage.rows("SELECT starts FROM suspect WHERE command_id = $1", command_id)
-    return rows[0]["starts"] if rows else 0
+    return len(await stage.rows("SELECT FROM suspect WHERE command_id = $1", command_id))
 
 
 async def test_every_crash_is_counted_and_a_good_end_forgets_them_all(
@@ -80,8 +80,48 @@ async def test_a_failure_is_no_crash_however_often_it_happens(
         with pytest.raises(error):
             await fail()
     assert seen == [1] * 5
+
+    async def only_the_crash_counts() -> bool:
+        return await _starts(stage, command_id) == 1
+
+    await eventually(only_the_crash_counts, "each failure is an end")
+
+
+async def test_a_start_whose_end_was_never_written_counts_for_nobody_while_its_process_goes_on(
+    stage: Stage, database: Database, suspects: Suspects
+) -> None:
+    """Its commit took effect though the caller never heard of it, say: three times, and still no crash."""
+    command_id = str(uuid4())
+    for _ in range(3):
+        await suspects._started(command_id)
+    async with suspects.alone(command_id) as crashes:
+        assert crashes == 0
+
+
+async def test_a_process_that_leaves_in_good_order_leaves_no_start_behind(stage: Stage, suspects: Suspects) -> None:
+    command_id = str(uuid4())
+    await suspects._started(command_id)
     await suspects.finish()
-    assert await _starts(stage, command_id) == 1
+    assert await _starts(stage, command_id) == 0
+
+
+async def test_an_end_that_can_not_be_written_holds_up_nobody(
+    stage: Stage, database: Database, suspects: Suspects, permits: Permits
+) -> None:
+    command_id = str(uuid4())
+    async with database.sessions.begin() as session:
+
+        async def fail() -> None:
+            async with suspects.alone(command_id):
+                await session.execute(text("SELECT FROM suspect WHERE command_id = :id FOR UPDATE"), {"id": command_id})
+                raise ValueError("failed")
+
+        with pytest.raises(ValueError, match="failed"):
+            await fail()
+        async with asyncio.timeout(5), permits.all():
+            pass
+        async with asyncio.timeout(5), suspects.alone(str(uuid4())):
+            pass
 
 
 async def test_nothing_else_is_at_work_beside_a_suspect(suspects: Suspects, permits: Permits) -> None:

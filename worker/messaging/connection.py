@@ -8,6 +8,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TypeVar
 
 import aio_pika
@@ -28,7 +29,9 @@ _CONNECT_TIMEOUT_SECONDS = 5
 _RETRY_SECONDS = 1
 _RECONNECT_SECONDS = 1.0
 
-_GOING_DOWN = "CONNECTION_FORCED"
+_REFUSALS = ("NOT_ALLOWED", "ACCESS_REFUSED")
+_TOO_MANY = "limit"
+_REFUSED_TIMES = 3
 
 T = TypeVar("T")
 
@@ -55,6 +58,7 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
         UnreachableError: the broker did not answer in time.
     """
     deadline = asyncio.get_running_loop().time() + within_seconds
+    refusals = 0
     while True:
         try:
             return await work()
@@ -63,7 +67,8 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
                 f"HEROES_RABBITMQ_URL: {without_password(url)} refuses this user and password"
             ) from None
         except CONNECTION_EXCEPTIONS as error:
-            if _is_refusal(error):
+            refusals += _is_refusal(error)
+            if refusals == _REFUSED_TIMES:  # not just a broker that is going down
                 raise SettingsError(
                     f"HEROES_RABBITMQ_URL: {without_password(url)} is refused by the broker; "
                     "does the virtual host exist, and may this user use it?"
@@ -84,12 +89,13 @@ async def connected(url: str, *, within_seconds: float) -> AsyncIterator[Abstrac
     Raises:
         SettingsError, UnreachableError: as `patiently`.
     """
-
-    async def connect() -> AbstractConnection:
-        return await aio_pika.connect(with_heartbeat(url), timeout=_CONNECT_TIMEOUT_SECONDS)
-
-    async with await patiently(url, connect, within_seconds=within_seconds) as connection:
+    async with await patiently(url, partial(connect, url), within_seconds=within_seconds) as connection:
         yield connection
+
+
+async def connect(url: str) -> AbstractConnection:
+    """A connection that does not come back when it is lost. Raises: what `patiently` knows."""
+    return await aio_pika.connect(with_heartbeat(url), timeout=_CONNECT_TIMEOUT_SECONDS)
 
 
 async def keep_connected(url: str, name: str) -> AbstractRobustConnection:
@@ -110,7 +116,10 @@ def server_version(connection: AbstractConnection) -> tuple[int, ...]:
 
 
 def _is_refusal(error: BaseException) -> bool:
-    """A live broker closes the door while it is being opened: to 3.10 that is the first frame, to the client an
-    unexpected one. One that is just going down does so, too, and says it.
+    """A live broker closes the door while it is being opened; to 3.10 that is the first frame, and to the client an
+    unexpected one whose reason it does not tell.
     """
-    return isinstance(error, ConnectionClosed | InvalidFrameError) and _GOING_DOWN not in str(error)
+    if isinstance(error, InvalidFrameError):
+        return True
+    said = str(error)
+    return isinstance(error, ConnectionClosed) and any(words in said for words in _REFUSALS) and _TOO_MANY not in said

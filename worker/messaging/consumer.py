@@ -10,9 +10,10 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import aiormq
+from aio_pika.abc import AbstractRobustChannel
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
@@ -42,6 +43,7 @@ class Consumer:
             no_reply=True,
         )
         self._subscriber(handle)
+        self._is_released = False
 
     async def is_attached(self) -> bool:
         """The queue is consumed on a live channel."""
@@ -63,14 +65,19 @@ class Consumer:
         """
         queue = self._subscriber._queue_obj  # noqa: SLF001 - no public way
         async with asyncio.timeout(_ATTACH_TIMEOUT_SECONDS):
-            if queue is not None and queue.channel.is_closed:
+            if queue is not None and self._is_released:
                 await queue.channel.reopen()
+            elif queue is not None:
+                # The client may be at it, too: `restore` waits for it, where `reopen` would make a second channel.
+                await cast("AbstractRobustChannel", queue.channel).restore()
+            self._is_released = False
             await self._subscriber.start()
 
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""
         queue = self._subscriber._queue_obj  # noqa: SLF001 - no public way
-        if queue is not None and not queue.channel.is_closed:
+        if queue is not None:
+            self._is_released = True
             with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
                 async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
                     await queue.channel.close()
@@ -80,10 +87,10 @@ class Consumer:
         finished = await self.settlement.finish(timeout_seconds)
         queue, tag = self._subscriber._queue_obj, self._subscriber._consumer_tag  # noqa: SLF001 - no public way
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
-            if queue is None or tag is None or queue.channel.is_closed:
+            if queue is None or queue.channel.is_closed:
                 return finished
             async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
-                if finished and self.settlement.nothing_can_arrive:
+                if tag is not None and finished and self.settlement.nothing_can_arrive:
                     # Only then: a cancel lets the broker feed the next worker at once, ahead of what is unfinished
                     # here or still on its way to us. A closed channel gives all of that back in order instead, at the
                     # price of one delivery count.

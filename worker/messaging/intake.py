@@ -71,8 +71,8 @@ class Intake:
 
     async def release(self) -> None:
         """Nothing is consumed until `attach`, and what was in hand has gone back to its queue, in order."""
-        self.is_released = True
         await asyncio.gather(*(consumer.release() for consumer in self._consumers.values()))
+        self.is_released = True
 
     async def leave(self, timeout_seconds: float) -> bool:
         """Nothing is consumed any more, and what was in hand is finished and acknowledged; False: not all of it."""

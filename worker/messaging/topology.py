@@ -40,6 +40,8 @@ _COMMAND_QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 
 
+_NODE_IS_DOWN = "inaccessible"  # a queue whose node is not there just now is "not found", too
+
 _LOG_HINT = "set HEROES_EVENT_LOG_RETENTION_DAYS to the age it was declared with, or delete the stream"
 
 
@@ -144,7 +146,9 @@ async def _exists(connection: AbstractConnection, thing: Exchange | Queue) -> bo
     look = channel.get_exchange if isinstance(thing, Exchange) else channel.get_queue
     try:
         await look(thing.name, ensure=True)
-    except ChannelNotFoundEntity:
+    except ChannelNotFoundEntity as error:
+        if _NODE_IS_DOWN in str(error):
+            raise
         return False
     except ChannelAccessRefused:
         raise TopologyError(f"{thing.kind} {thing.name}: this user has no permission for it") from None

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import event, text
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from worker.errors import DatabaseUnavailableError
 from worker.outcomes import DOCUMENT_OPTIONS
+from worker.persistence.tables import METADATA
 
 _CONNECT_TIMEOUT_SECONDS = 5
 _IDLE_IN_TRANSACTION_SECONDS = 10
@@ -51,7 +52,7 @@ class Database:
         return cls(url, engine, side, probe, _sessions(engine), _sessions(side), arguments, freshness)
 
     async def probe(self) -> None:
-        """The server answered on a connection of its own, outside every pool, and takes writes.
+        """The server answered on a connection of its own, outside every pool, takes writes, and has every table.
 
         Raises:
             DatabaseUnavailableError: it is read-only.
@@ -60,6 +61,8 @@ class Database:
         async with self.probe_engine.connect() as connection:
             if (await connection.execute(text("SHOW transaction_read_only"))).scalar_one() == "on":
                 raise DatabaseUnavailableError("it is read-only")
+            for table in METADATA.sorted_tables:
+                await connection.execute(select(table).limit(0))
 
     async def renew(self) -> None:
         """Connections from before are not handed out again, and each is closed when it comes back or is asked for."""

@@ -36,6 +36,7 @@ class Gate:
         self._trial: asyncio.Future[str | None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self.openings = 0
+        self.successes = 0
 
     @property
     def closed_because(self) -> str | None:
@@ -67,6 +68,7 @@ class Gate:
 
     def well(self) -> None:
         """Somebody met no outage: if it was a trial, the gate opens."""
+        self.successes += 1
         if self._trial is not None and not self._trial.done():
             self._trial.set_result(None)
 
@@ -74,8 +76,11 @@ class Gate:
         """Looks from time to time, so that a worker without work knows of an outage, too. Ends only by cancellation."""
         while True:
             await asyncio.sleep(random.uniform(_WATCH_SECONDS / 2, _WATCH_SECONDS))  # noqa: S311 - not a secret
-            if (problem := await self._probe_all()) is not None:
-                self.close(problem)
+            if self._reason is None and await self._probe_all():
+                seen = self.openings
+                problem = await self._probe_all()  # once more: the first may have been a hiccup
+                if problem and seen == self.openings:
+                    self.close(problem)
 
     async def stop(self) -> None:
         """No probe runs any more; whoever waits goes on waiting."""

@@ -46,6 +46,9 @@ class Permits:
     async def all(self) -> AsyncIterator[None]:
         """Nobody else holds a permit."""
         async with self._alone, AsyncExitStack() as held:
+            if self.is_slow:
+                await held.enter_async_context(self._slowly)
+                await asyncio.sleep(_PAUSE_SECONDS)
             for _ in range(self._concurrency):
                 await held.enter_async_context(self._permits)
             yield

@@ -1,15 +1,17 @@
 """Finds the command that ends the process: what may be the one is handled alone, and its start is on record first.
 
-The broker's delivery count grows on every bystander, too, and names nobody. Two starts without an end do: whoever
-starts a suspect holds every permit, so no other command of this process can be what ended it.
+The broker's delivery count grows on every bystander, too, and names nobody. A start that its process never ended does:
+whoever starts a suspect holds every permit, so no other handler of that process was at work.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Delete, Interval, Update, bindparam, delete, func, update
+from sqlalchemy import Delete, Interval, bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,47 +23,48 @@ from worker.persistence.tables import SUSPECT
 _RETRY_SECONDS = 1.0
 _FINISH_SECONDS = 1.0
 
-_HIT = SUSPECT.c.command_id == bindparam("id")
-_FIRST = insert(SUSPECT).values(command_id=bindparam("id"), starts=1)
-_START = _FIRST.on_conflict_do_update(
-    index_elements=[SUSPECT.c.command_id], set_={"starts": SUSPECT.c.starts + 1, "last_start": func.now()}
-).returning(SUSPECT.c.starts)
-_END = update(SUSPECT).where(_HIT).values(starts=SUSPECT.c.starts - 1)
-_FORGET = delete(SUSPECT).where(_HIT)
-_FORGET_OLD = delete(SUSPECT).where(SUSPECT.c.last_start < func.now() - bindparam("age", type_=Interval))
+_THIS = SUSPECT.c.command_id == bindparam("id")
+_OURS = SUSPECT.c.process_id == bindparam("process")
+_START = insert(SUSPECT).on_conflict_do_nothing()
+_CRASHES = select(func.count()).select_from(SUSPECT).where(_THIS, ~_OURS)
+_END = delete(SUSPECT).where(_THIS, _OURS)
+_END_ALL = delete(SUSPECT).where(_OURS)
+_FORGET = delete(SUSPECT).where(_THIS)
+_FORGET_OLD = delete(SUSPECT).where(SUSPECT.c.started_at < func.now() - bindparam("age", type_=Interval))
 
 
 class Suspects:
-    """Counts starts and ends in a table that outlives the process."""
+    """Keeps which process started which command, in a table that outlives the process."""
 
     def __init__(self, sessions: Sessions, permits: Permits) -> None:
         self._sessions = sessions
         self._permits = permits
+        self._process_id = str(uuid4())
         self._ending: dict[str, asyncio.Task[None]] = {}
+        self._has_started = False
 
     @asynccontextmanager
     async def alone(self, command_id: str) -> AsyncIterator[int]:
-        """No other command is at work meanwhile; tells how many earlier starts of this one never came to an end.
+        """No other command is at work meanwhile; tells how many other processes started this one and never ended it.
 
         A failure of the block, and a cancellation, are ends, too: the process is still there.
         """
         async with self._permits.all():
-            if earlier := self._ending.get(command_id):
-                await asyncio.wait({earlier})
-            starts = await self._started(command_id)
+            if earlier := self._ending.pop(command_id, None):
+                earlier.cancel()
             try:
-                yield starts - 1
+                yield await self._started(command_id)
             except BaseException:
-                task = asyncio.create_task(self._ended(command_id))
-                self._ending[command_id] = task
-                task.add_done_callback(lambda _: self._ending.pop(command_id, None))
+                self._ending[command_id] = asyncio.create_task(self._ended(command_id))
                 raise
-        await caught(self._execute(_FORGET, command_id))  # what stays is pruned one day
+        await caught(self._execute(_FORGET, id=command_id))  # what stays is pruned one day
 
     async def finish(self) -> None:
-        """Every end is on record, or given up after a moment: then it counts as one start more."""
-        if self._ending:
-            await asyncio.wait(self._ending.values(), timeout=_FINISH_SECONDS)
+        """This process ends in good order: none of its starts counts, unless the database is away just now."""
+        for task in self._ending.values():
+            task.cancel()
+        if self._has_started:
+            await caught(asyncio.wait_for(self._execute(_END_ALL, process=self._process_id), _FINISH_SECONDS))
 
     @staticmethod
     async def prune(session: AsyncSession, *, older_than_days: float) -> None:
@@ -69,16 +72,21 @@ class Suspects:
         await session.execute(_FORGET_OLD, {"age": timedelta(days=older_than_days)})
 
     async def _started(self, command_id: str) -> int:
+        self._has_started = True
         async with self._sessions.begin() as session:
-            starts: int = (await session.execute(_START, {"id": command_id})).scalar_one()
-        return starts
+            await session.execute(_START, {"command_id": command_id, "process_id": self._process_id})
+            found = await session.execute(_CRASHES, {"id": command_id, "process": self._process_id})
+            crashes: int = found.scalar_one()
+        return crashes
 
     async def _ended(self, command_id: str) -> None:
         while True:
-            if not isinstance(await caught(self._execute(_END, command_id)), Failure):
+            ending = self._execute(_END, id=command_id, process=self._process_id)
+            if not isinstance(await caught(ending), Failure):
+                self._ending.pop(command_id, None)
                 return
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _execute(self, statement: Update | Delete, command_id: str) -> None:
+    async def _execute(self, statement: Delete, **parameters: Any) -> None:
         async with self._sessions.begin() as session:
-            await session.execute(statement, {"id": command_id})
+            await session.execute(statement, parameters)

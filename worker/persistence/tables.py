@@ -8,7 +8,6 @@ from sqlalchemy import (
     Column,
     DateTime,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -43,7 +42,7 @@ SUSPECT = Table(
     "suspect",
     METADATA,
     Column("command_id", Uuid(as_uuid=False), nullable=False),
-    Column("starts", Integer, nullable=False),  # without an end
-    Column("last_start", MOMENT, server_default=text("now()"), nullable=False),
-    PrimaryKeyConstraint("command_id", name="pk_suspect"),
+    Column("process_id", Uuid(as_uuid=False), nullable=False),
+    Column("started_at", MOMENT, server_default=text("now()"), nullable=False),
+    PrimaryKeyConstraint("command_id", "process_id", name="pk_suspect"),
 )

@@ -25,7 +25,7 @@ One that rejects has written nothing, or has undone it with a savepoint: the rej
 Decide = Callable[[AsyncSession, Claim], Awaitable[Outcome]]
 
 CRASHES = 2
-"""So many starts without an end, with nothing else at work, are no accident."""
+"""So many processes that started a command, with no other at work, and never ended it, are no accident."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The suspects: commands that may be what ends the process, and how often each was started without coming to an end."""
+"""The suspects: which process started which command that may be what ends it, and has not come to an end with it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,9 +14,9 @@ def upgrade() -> None:
     op.create_table(
         "suspect",
         sa.Column("command_id", sa.Uuid(as_uuid=False), nullable=False),
-        sa.Column("starts", sa.Integer, nullable=False),
-        sa.Column("last_start", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("command_id", name="pk_suspect"),
+        sa.Column("process_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("command_id", "process_id", name="pk_suspect"),
     )
 
 

@@ -139,6 +139,25 @@ async def test_an_outage_costs_time_and_nothing_else(
     assert seen.about_the_gate == ["gate closed", "gate open"]
 
 
+@pytest.mark.parametrize("name", ["stopped", "disk full"])
+async def test_a_long_outage_raises_the_delivery_count_once_whether_a_probe_can_see_it_or_not(
+    name: str, stage: Stage, wire: Wire, site: Site, seen: Seen
+) -> None:
+    commands: list[Command] = [create(name=f"long {name} / {number}") for number in range(40)]
+    async with tidy_worker(stage, outage_release_seconds=1) as worker:
+        async with OUTAGES[name](site):
+            await send_all(wire, commands)
+
+            async def is_released() -> bool:
+                return worker.intake.is_released
+
+            await eventually(is_released, "the commands have gone back")
+            await _cpu_share()  # many times as long as it takes to let go
+        await announced(wire, commands)
+    await _assert_each_applied_once(stage, wire, commands)
+    assert max(seen.counts) == 1
+
+
 async def test_a_worker_without_work_knows_of_an_outage_too(
     stage: Stage, wire: Wire, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import aio_pika
 
 from contracts.channels import command_queues
-from tests.harness.stage import Stage, eventually
+from tests.harness.stage import Stage
 from worker.app import HEROES, Entity, Worker, running_worker
 
 
@@ -21,16 +21,8 @@ async def tidy_worker(stage: Stage, entity: Entity = HEROES, **settings: Any) ->
 
 
 async def _ready(stage: Stage) -> dict[str, int]:
-    """What stands in the queues once the broker has seen that their consumers are gone, and put back what they had."""
     async with await aio_pika.connect(stage.rabbitmq_url) as connection:
         channel = await connection.channel()
-
-        async def look() -> list[Any]:
-            return [await channel.declare_queue(name, passive=True) for name in command_queues()]
-
-        async def nobody_consumes() -> bool:
-            return not any(queue.declaration_result.consumer_count for queue in await look())
-
-        await eventually(nobody_consumes, "the broker has seen the worker leave")
-        counts = {queue.name: queue.declaration_result.message_count or 0 for queue in await look()}
+        queues = [await channel.declare_queue(name, passive=True) for name in command_queues()]
+        counts = {queue.name: queue.declaration_result.message_count or 0 for queue in queues}
     return {name: count for name, count in counts.items() if count}

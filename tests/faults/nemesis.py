@@ -81,6 +81,7 @@ class Nemesis:
     cluster: Cluster
     workload: Workload
     recoveries: list[Recovery] = field(default_factory=list)
+    ghosts_freed: int = 0
     struck: list[str] = field(default_factory=list)  # what really happened, and when
     _busy: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _measuring: list["asyncio.Task[None]"] = field(default_factory=list)

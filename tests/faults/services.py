@@ -5,12 +5,16 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
 
 import psutil
 
 from worker.local.postgres import PrivatePostgres
 from worker.local.rabbitmq import PrivateRabbitMQ
 from worker.local.services import Services
+
+RUNBOOK = Path(__file__).parents[2] / "docs" / "runbook.md"
+WITH_PRIORITIES = (4, 0)
 
 
 class Database(PrivatePostgres):
@@ -50,6 +54,12 @@ class Broker(PrivateRabbitMQ):
     def calm(self) -> None:
         """The alarm is over."""
         self.control("set_vm_memory_high_watermark", "0.4")
+
+    def free_ghosts(self) -> int:
+        """Dead consumers that the broker still counts are gone, by the runbook's recipe; how many that were."""
+        recipe = re.search(r"rabbitmqctl eval '(.+?)'\n", RUNBOOK.read_text(encoding="utf-8"))
+        assert recipe, "the runbook has the recipe"
+        return self.control("eval", recipe.group(1)).count("<rabbit") if self.version() >= WITH_PRIORITIES else 0
 
     def close_all(self, virtual_host: str) -> None:
         """Every connection was closed by the broker, politely."""

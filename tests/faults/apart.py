@@ -25,6 +25,7 @@ async def apart(work: Coroutine[Any, Any, T], timeout_seconds: float | None = No
     error = task.exception()
     if error is None:
         return task.result()
-    if isinstance(error, GONE):
+    # A bare `Exception` is what a confirm ends with whose channel was closed for no reason that aiormq knows.
+    if isinstance(error, GONE) or type(error) is Exception:
         return None
     raise error

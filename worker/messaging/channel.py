@@ -14,9 +14,10 @@ from aio_pika.abc import AbstractChannel, AbstractRobustConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 from worker.errors import PublishNotConfirmedError
-from worker.failsafe import cancelled_for_real
+from worker.failsafe import Failure, caught
 
 _CLOSE_TIMEOUT_SECONDS = 1
+_UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
 
 
 class ConfirmedChannel:
@@ -37,29 +38,36 @@ class ConfirmedChannel:
             PublishNotConfirmedError: it said no, said nothing in time, or the connection is gone. It may have the
                 message all the same: publish it again, under the same id.
         """
-        channel: AbstractChannel | None = None
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                channel = await self._opened()
-                underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
-                # Not `Exchange.publish`: it holds the channel's lock until the socket has drained, so on a busy
-                # machine publications queue up behind one another until they time out.
-                await underlay.basic_publish(
-                    message.body,
-                    exchange=exchange,
-                    routing_key=routing_key,
-                    properties=message.properties,
-                    mandatory=mandatory,
-                    wait=False,
-                )
-        except asyncio.CancelledError:
-            if cancelled_for_real():
-                raise
+        used: list[AbstractChannel] = []
+        result = await caught(self._publish(message, (exchange, routing_key, mandatory), used))
+        if not isinstance(result, Failure):
+            return
+        for channel in used:
             await self._discard(channel)
-            raise PublishNotConfirmedError("the connection was lost while a confirm was due") from None
-        except (AMQPError, ChannelInvalidStateError, OSError, RuntimeError) as error:
-            await self._discard(channel)
+        error = result.error
+        # A bare `Exception` is what a confirm ends with whose channel was closed for no reason that the client knows.
+        if isinstance(error, _UNCONFIRMED) or type(error) is Exception:
             raise PublishNotConfirmedError(f"{type(error).__name__} at exchange {exchange or '(default)'!r}") from error
+        raise error
+
+    async def _publish(
+        self, message: aio_pika.Message, address: tuple[str, str, bool], used: list[AbstractChannel]
+    ) -> None:
+        exchange, routing_key, mandatory = address
+        async with asyncio.timeout(self._timeout_seconds):
+            channel = await self._opened()
+            used.append(channel)
+            underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
+            # Not `Exchange.publish`: it holds the channel's lock until the socket has drained, so on a busy
+            # machine publications queue up behind one another until they time out.
+            await underlay.basic_publish(
+                message.body,
+                exchange=exchange,
+                routing_key=routing_key,
+                properties=message.properties,
+                mandatory=mandatory,
+                wait=False,
+            )
 
     async def ready(self) -> None:
         """The channel is open, and its connection neither gone nor blocked by an alarm; waits until it is."""
@@ -78,9 +86,9 @@ class ConfirmedChannel:
                 self._channel = channel
             return self._channel
 
-    async def _discard(self, channel: AbstractChannel | None) -> None:
+    async def _discard(self, channel: AbstractChannel) -> None:
         """Whoever fails first closes the channel; the others find it replaced."""
-        if channel is None or channel is not self._channel:
+        if channel is not self._channel:
             return
         self._channel = None
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):

@@ -122,6 +122,24 @@ async def test_connections_closed_politely_are_opened_again(
     await recorder.assert_one_event_each(commands)
 
 
+async def test_after_every_cut_each_queue_has_one_consumer_of_this_worker_and_no_other(
+    stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    """On a way that takes its time, the client's own recovery and ours meet in the middle of each other's steps."""
+    commands = _commands("Cut")
+    async with Cable.to(stage.rabbitmq_url) as cable, _beyond(cable, stage, QUICK_HEARTBEAT) as worker:
+        cable.latency_seconds = 0.005
+        for start in range(0, len(commands), 25):
+            await recorder.send(commands[start : start + 25])
+            cable.cut()
+            await _turns(worker, ready=True)
+        await recorder.all_published(commands)
+        said = await asyncio.to_thread(broker.control, "list_consumers", "-p", "heroes", "-q", "queue_name")
+    consumed = [line.strip() for line in said.splitlines() if line.startswith(f"{COMMANDS}.")]
+    assert sorted(consumed) == sorted(command_queues())
+    await recorder.assert_one_event_each(commands)
+
+
 def _beyond(cable: Cable, stage: Stage, heartbeat: str) -> AbstractAsyncContextManager[Worker]:
     return tidy_worker(replace(stage, rabbitmq_url=cable.url + heartbeat))
 
@@ -180,9 +198,9 @@ async def test_a_channel_that_the_broker_closes_is_opened_again(stage: Stage, re
     async with tidy_worker(stage) as worker:
         await recorder.send(commands[:50])
         for consumer in worker.intake._consumers.values():
-            queue = consumer._subscriber._queue_obj
-            assert queue is not None
-            underlay = await queue.channel.get_underlay_channel()
+            channel = consumer._channel
+            assert channel is not None
+            underlay = await channel.get_underlay_channel()
             if code == 406:
                 await underlay.basic_ack(4711)
             else:

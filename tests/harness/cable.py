@@ -21,6 +21,7 @@ class Cable:
     _carrying: set["asyncio.Task[None] | None"] = field(default_factory=set)
     _trap: "_Trap | None" = None
     doors: list[bool] = field(default_factory=list)
+    latency_seconds: float = 0
     _connections: list["_Ends"] = field(default_factory=list)
 
     @classmethod
@@ -87,7 +88,8 @@ class Cable:
             ends = _Ends(self, (writer, onward_writer))
             self._connections.append(ends)
             await asyncio.gather(
-                _pump(reader, onward_writer, ends.hears), _pump(onward_reader, writer, ends.answers, self._flowing)
+                _pump(reader, onward_writer, ends.hears, lambda: self.latency_seconds),
+                _pump(onward_reader, writer, ends.answers, lambda: self.latency_seconds, self._flowing),
             )
         finally:
             self._carrying.discard(task)
@@ -143,12 +145,15 @@ async def _pump(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     passes: Callable[[bytes], bool],
+    latency_seconds: Callable[[], float],
     flowing: asyncio.Event | None = None,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             if not passes(data):
                 continue
+            if latency_seconds():
+                await asyncio.sleep(latency_seconds())
             if flowing is not None:
                 await flowing.wait()
             writer.write(data)

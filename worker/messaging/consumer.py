@@ -1,6 +1,6 @@
 """The consumer of one command queue, on a channel of its own: attached, let go, taken up again, left.
 
-Here alone stands what FastStream has no public way to. A consumer is never cancelled while a delivery of its own is
+FastStream handles what arrives; the channel is ours. A consumer is never cancelled while a delivery of its own is
 unfinished: the broker would feed the next worker at once, ahead of what is still here.
 """
 
@@ -13,10 +13,12 @@ from hashlib import blake2b
 from typing import Any, cast
 
 import aiormq
-from aio_pika.abc import AbstractRobustChannel
+from aio_pika import RobustQueue
+from aio_pika.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 from faststream import AckPolicy
-from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
+from faststream.rabbit import Channel, RabbitBroker
+from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 
 from worker.messaging.settlement import Settlement
 
@@ -34,69 +36,70 @@ class Consumer:
     ) -> None:
         self.queue = queue
         self.settlement = Settlement(prefetch)
-        self._subscriber = broker.subscriber(
-            # Not robust: on a new connection the client would consume all queues again or, for want of one, none.
-            RabbitQueue(queue, declare=False, robust=False),
-            channel=Channel(prefetch_count=prefetch, on_return_raises=True),
-            consume_args={"x-priority": rendezvous_priority(worker_id, queue)},
-            ack_policy=AckPolicy.MANUAL,
-            no_reply=True,
-        )
+        self._broker = broker
+        self._prefetch = prefetch
+        self._arguments: dict[str, Any] = {"x-priority": rendezvous_priority(worker_id, queue)}
+        self._subscriber = broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True)
         self._subscriber(handle)
-        self._is_released = False
+        self._channel: AbstractChannel | None = None
+        self._tag: str | None = None
 
     async def is_attached(self) -> bool:
         """The queue is consumed on a live channel."""
-        queue, tag = self._subscriber._queue_obj, self._subscriber._consumer_tag  # noqa: SLF001 - no public way
-        if queue is None or tag is None or queue.channel.is_closed:
+        if self._channel is None or self._tag is None or self._channel.is_closed:
             return False
         try:
             async with asyncio.timeout(0.5):
-                underlay = await queue.channel.get_underlay_channel()
+                underlay = await self._channel.get_underlay_channel()
         except (TimeoutError, AMQPError, ChannelInvalidStateError, RuntimeError):
             return False
-        return isinstance(underlay, aiormq.Channel) and not underlay.is_closed and tag in underlay.consumers
+        return isinstance(underlay, aiormq.Channel) and not underlay.is_closed and self._tag in underlay.consumers
 
     async def attach(self) -> None:
-        """The queue is consumed, for the first time or again.
+        """The queue is consumed, for the first time or again, and always on a channel of its own that is new.
+
+        A channel that the client has opened again, or on which an attempt to consume was not answered in time, may have
+        a consumer that nobody here knows: what that is given, nobody would ever handle.
 
         Raises:
             Exception: it can't be, just now.
         """
-        queue = self._subscriber._queue_obj  # noqa: SLF001 - no public way
+        if not self._subscriber.running:
+            await super(RabbitSubscriber, self._subscriber).start()  # without a channel and a consumer of its own
+            self._subscriber._post_start()  # noqa: SLF001 - no public way
+        await self.release()
         async with asyncio.timeout(_ATTACH_TIMEOUT_SECONDS):
-            if queue is not None and self._is_released:
-                await queue.channel.reopen()
-            elif queue is not None:
-                # The client may be at it, too: `restore` waits for it, where `reopen` would make a second channel.
-                await cast("AbstractRobustChannel", queue.channel).restore()
-            self._is_released = False
-            await self._subscriber.start()
+            connection = await self._broker.connect()
+            await connection.ready()
+            self._channel = await connection.channel(publisher_confirms=False)
+            await self._channel.set_qos(prefetch_count=self._prefetch)
+            queue = cast("RobustQueue", await self._channel.get_queue(self.queue, ensure=False))
+            consume: Any = self._subscriber.consume  # aio-pika expects the abstract message; it is given the other
+            self._tag = await queue.consume(consume, arguments=self._arguments, robust=False)
 
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""
-        queue = self._subscriber._queue_obj  # noqa: SLF001 - no public way
-        if queue is not None:
-            self._is_released = True
+        channel, self._channel, self._tag = self._channel, None, None
+        if channel is not None:
             with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
                 async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
-                    await queue.channel.close()
+                    await channel.close()
 
     async def leave(self, timeout_seconds: float) -> bool:
         """What was in hand is finished and acknowledged, and the queue is left; False: not all of it, in that time."""
         finished = await self.settlement.finish(timeout_seconds)
-        queue, tag = self._subscriber._queue_obj, self._subscriber._consumer_tag  # noqa: SLF001 - no public way
+        channel, tag = self._channel, self._tag
+        if channel is None or channel.is_closed:
+            return finished
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
-            if queue is None or queue.channel.is_closed:
-                return finished
             async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
                 if tag is not None and finished and self.settlement.nothing_can_arrive:
                     # Only then: a cancel lets the broker feed the next worker at once, ahead of what is unfinished
                     # here or still on its way to us. A closed channel gives all of that back in order instead, at the
                     # price of one delivery count.
-                    await queue.cancel(tag)
+                    await (await channel.get_queue(self.queue, ensure=False)).cancel(tag)
                 await self.settlement.tell_the_rest()
-                await queue.channel.close()
+        await self.release()
         return finished
 
 

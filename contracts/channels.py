@@ -19,6 +19,7 @@ REPLY_TO_PATTERN = r"(amq\.gen-|amq\.rabbitmq\.reply-to\.|heroes\.replies\.)[A-Z
 
 QUERY_TYPES = ("hero.get", "hero.list")
 COMMAND_REJECTED = "hero.command_rejected"
+QUERY_FAILED = "hero.query_failed"
 COMMAND_DEAD_LETTERED = "hero.command_dead_lettered"
 
 

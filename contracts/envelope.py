@@ -5,7 +5,7 @@ string (255 bytes) and `traceparent` a header, and one that does not fit would f
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 from uuid import uuid4
 
 from pydantic import (
@@ -91,19 +91,27 @@ class Envelope(BaseModel):
         return self.model_dump_json(exclude_unset=True).encode()
 
 
-class Command(Envelope):
-    """An order to the worker. Its `id` is chosen once by its author and stays the same at every resend."""
+class Request(Envelope):
+    """Something that somebody asks of the worker."""
 
-    expirytime: Instant | None = None
     data: Any
 
     @classmethod
     def new(cls, data: Any, *, source: str, **attributes: Any) -> Self:
-        """A command with a fresh id and the present time; `attributes` set any other attribute of the envelope."""
+        """One with a fresh id and the present time; `attributes` set any other attribute of the envelope."""
         now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         (kind,) = get_args(cls.model_fields["type"].annotation)
         fresh = {"specversion": "1.0", "id": str(uuid4()), "type": kind, "time": now}
         return cls(**{**fresh, "source": source, "data": data, **attributes})
+
+
+class Command(Request):
+    """An order to the worker. Its `id` is chosen once by its author and stays the same at every resend."""
+
+    reply_type: ClassVar[str | None] = None
+    """The type of one document that tells all events, where the first alone would not tell what became of it."""
+
+    expirytime: Instant | None = None
 
     @property
     def ordering_key(self) -> str:
@@ -111,9 +119,18 @@ class Command(Envelope):
         return self.id
 
     @property
+    def ordering_keys(self) -> tuple[str, ...]:
+        """Everything that it must keep its order with inside one worker."""
+        return (self.ordering_key,)
+
+    @property
     def routing_key(self) -> str:
         """The slot to publish this command to, as two digits."""
         return slot(self.ordering_key)
+
+
+class Query(Request):
+    """A question to any worker; it changes nothing, and nobody remembers it."""
 
 
 class Event(Envelope):
@@ -124,4 +141,11 @@ class Event(Envelope):
 
     subject: str | None = None
     causationid: MessageId
+    data: Any
+
+
+class Reply(Envelope):
+    """An answer to whoever asked, and to nobody else; `causationid` is the question's id, where it could be read."""
+
+    causationid: MessageId | None = None
     data: Any

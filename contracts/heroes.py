@@ -125,6 +125,8 @@ class CommandRejectedData(Data):
     command_type: str
     code: str
     detail: str
+    operation: int | None = None
+    """Of a batch, which of its operations; the first is 0."""
 
 
 class CommandDeadLetteredData(Data):

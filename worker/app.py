@@ -6,19 +6,20 @@ the queues first of all.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from aio_pika.abc import AbstractRobustConnection
 
-from contracts.envelope import Command
-from contracts.heroes import COMMANDS
+from contracts import channels
+from contracts.channels import command_queues
+from worker.answering import Answering
 from worker.attendance import Attendance
+from worker.entity import HEROES, Entity
 from worker.errors import TopologyError
-from worker.heroes import HANDLERS
 from worker.messaging import guard, topology
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import connect, keep_connected, patiently, with_heartbeat, without_password
@@ -35,27 +36,17 @@ from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
-from worker.persistence.unit_of_work import Handler, UnitOfWork
+from worker.persistence.unit_of_work import UnitOfWork
 from worker.pipeline import Pipeline
-from worker.retry import Retry, RetryPolicy
+from worker.retry import Retry
 from worker.settings import Settings
 from worker.sweeper import Sweeper
+
+_QUERIES_IN_HAND = 32
 
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entity:
-    """What a worker is about: the commands it takes, what each does, and how patiently it tries again."""
-
-    commands: Sequence[type[Command]]
-    handlers: Mapping[str, Handler]
-    retry: RetryPolicy = field(default_factory=RetryPolicy)
-
-
-HEROES = Entity(COMMANDS, HANDLERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +136,15 @@ def _assemble(settings: Settings, entity: Entity, database: Database, publishing
     )
     guard.install()
     broker = rabbit_broker(with_heartbeat(settings.rabbitmq_url), logging.getLogger("worker.faststream"))
-    intake = Intake(broker, Decoder(entity.commands, settings.max_body_bytes), pipeline.process)
+    intake = Intake(broker, settings.worker_id)
     broker.add_middleware(intake.arrival)
-    intake.subscribe(settings.worker_id, settings.prefetch)
+    decoder = Decoder(entity.commands, settings.max_body_bytes)
+    for queue in command_queues():
+        intake.subscribe(queue, decoder, pipeline.process, settings.prefetch)
+    if entity.queries:
+        answering = Answering(database.reading_sessions, entity.answers, gate, pipeline.replies)
+        decoder = Decoder(entity.queries, settings.max_body_bytes)
+        intake.subscribe(channels.QUERIES, decoder, answering.process, _QUERIES_IN_HAND)
     return Worker(pipeline, intake, gate, event_channel, sweeper)
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     Identity,
     Integer,
     PrimaryKeyConstraint,
-    Row,
     Table,
     Text,
     delete,
@@ -43,35 +42,35 @@ HERO = Table(
     PrimaryKeyConstraint("id", name="pk_hero"),
 )
 
-_PUBLIC = (HERO.c.id, HERO.c.name, HERO.c.age, HERO.c.version, HERO.c.created_at, HERO.c.updated_at)
-_CREATE = insert(HERO).returning(*_PUBLIC)
+PUBLIC = (HERO.c.id, HERO.c.name, HERO.c.age, HERO.c.version, HERO.c.created_at, HERO.c.updated_at)
+_CREATE = insert(HERO).returning(*PUBLIC)
 
 
 async def create(session: AsyncSession, data: CreateHeroData) -> Handled:
     """There is a new hero of version 1."""
     values = {"name": data.name, "secret_name": data.secret_name, "age": data.age}
     row = (await session.execute(_CREATE, values)).one()
-    return [_fact("hero.created", row)]
+    return [fact("hero.created", row)]
 
 
 async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
     """The hero has the new values and the next version."""
     wanted = _wanted(data.hero_id, data.expected_version)
     values: dict[str, Any] = {**data.changes, "version": HERO.c.version + 1, "updated_at": func.now()}
-    statement = update(HERO).where(*wanted).values(values).returning(*_PUBLIC)
+    statement = update(HERO).where(*wanted).values(values).returning(*PUBLIC)
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
-    return [_fact("hero.updated", row, changed=sorted(data.changes))]
+    return [fact("hero.updated", row, changed=sorted(data.changes))]
 
 
 async def apply_delete(session: AsyncSession, data: DeleteHeroData) -> Handled:
     """The hero is gone; the fact tells how it was last."""
-    statement = delete(HERO).where(*_wanted(data.hero_id, data.expected_version)).returning(*_PUBLIC)
+    statement = delete(HERO).where(*_wanted(data.hero_id, data.expected_version)).returning(*PUBLIC)
     row = (await session.execute(statement)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
-    return [_fact("hero.deleted", row)]
+    return [fact("hero.deleted", row)]
 
 
 HANDLERS: Mapping[str, Handler] = {
@@ -90,13 +89,27 @@ def _wanted(hero_id: int, expected_version: int | None) -> tuple[Any, ...]:
 async def _refusal(session: AsyncSession, hero_id: int, expected_version: int | None) -> Rejection:
     """Why no row matched: asked only then, so that the usual command takes one statement."""
     there = await session.scalar(select(HERO.c.id).where(HERO.c.id == hero_id))
-    if there is None or expected_version is None:
-        return Rejection("hero_not_found", f"there is no hero {hero_id}", str(hero_id))
+    return missing(hero_id) if there is None or expected_version is None else conflict(hero_id, expected_version)
+
+
+def missing(hero_id: int) -> Rejection:
+    """There is no such hero."""
+    return Rejection("hero_not_found", f"there is no hero {hero_id}", str(hero_id))
+
+
+def conflict(hero_id: int, expected_version: int | None) -> Rejection:
+    """The hero has changed since."""
     return Rejection("version_conflict", f"hero {hero_id} is not at version {expected_version}", str(hero_id))
 
 
-def _fact(kind: str, row: Row[*tuple[Any, ...]], **more: Any) -> Fact:
-    hero = {
+def fact(kind: str, row: Any, **more: Any) -> Fact:
+    """The fact about the hero of this row, or of anything that looks like one."""
+    return Fact(kind, str(row.id), {"hero": public(row), **more})
+
+
+def public(row: Any) -> dict[str, Any]:
+    """What everybody may know of a hero."""
+    return {
         "id": row.id,
         "name": row.name,
         "age": row.age,
@@ -104,7 +117,6 @@ def _fact(kind: str, row: Row[*tuple[Any, ...]], **more: Any) -> Fact:
         "created_at": _written(row.created_at),
         "updated_at": _written(row.updated_at),
     }
-    return Fact(kind, str(row.id), {"hero": hero, **more})
 
 
 def _written(moment: datetime) -> str:

@@ -1,4 +1,4 @@
-"""What became of a command, and the event documents that announce it.
+"""What became of a command, and the events that announce it.
 
 An outcome is final for its command's id, and an event document never changes once it is made: both are stored and
 published again from the store, byte for byte the same.
@@ -10,14 +10,10 @@ from enum import StrEnum
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-import orjson
-
 from contracts.channels import COMMAND_DEAD_LETTERED, COMMAND_REJECTED
 from contracts.envelope import Command
+from worker.documents import SOURCE, EventDocument
 
-SOURCE = "/heroes-worker"
-
-DOCUMENT_OPTIONS = orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z
 _DETAIL_BYTES = 2000
 
 
@@ -51,11 +47,12 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A handler's business no: nothing was changed."""
+    """A handler's business no: nothing was changed. `operation` tells which one of several it is about."""
 
     code: str
     detail: str
     subject: str | None = None
+    operation: int | None = None
 
 
 Handled = Sequence[Fact] | Rejection
@@ -69,19 +66,6 @@ class Letter:
     reason: str
     detail: str
     attempts: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class EventDocument:
-    """One event envelope and the bytes that are published of it."""
-
-    envelope: Mapping[str, Any]
-    body: bytes
-
-    @classmethod
-    def of(cls, envelope: Mapping[str, Any]) -> "EventDocument":
-        """The same envelope always gives the same bytes, also out of the database."""
-        return cls(envelope, orjson.dumps(envelope, option=DOCUMENT_OPTIONS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +92,9 @@ def applied(command: Command, facts: Sequence[Fact], time: str) -> Outcome:
 
 def rejected(command: Command, rejection: Rejection, time: str) -> Outcome:
     """The command changed nothing: one event says why."""
-    data = {"command_type": command.type, "code": rejection.code, "detail": rejection.detail}
+    data: dict[str, Any] = {"command_type": command.type, "code": rejection.code, "detail": rejection.detail}
+    if rejection.operation is not None:
+        data["operation"] = rejection.operation
     event = _event(command, Fact(COMMAND_REJECTED, rejection.subject, data), time)
     return Outcome(command.id, OutcomeKind.REJECTED, (event,))
 

@@ -7,7 +7,7 @@ are confirmed: wherever this process dies, the command comes again and the inbox
 import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 from contracts.envelope import Command, instant
 from worker.messaging.dead_letters import DeadLetters
@@ -59,9 +59,9 @@ class Pipeline:
         await delivery.ack()  # 6 settle
 
     async def _decide(self, delivery: Delivery) -> Outcome:
-        command = delivery.content
-        if isinstance(command, Undecodable):
-            return command.outcome()
+        if isinstance(delivery.content, Undecodable):
+            return delivery.content.outcome()
+        command = cast("Command", delivery.content)  # so these queues are decoded
 
         async def give_up(letter: Letter) -> Outcome | IdReused:
             self.unit_of_work.permits.gave_up()
@@ -108,7 +108,7 @@ class Pipeline:
             await self._publish(delivery, outcome)
             if outcome.recorded and outcome.command_id:
                 self.marker.confirmed(outcome.command_id)
-        self.replies.send_soon(delivery.message, outcome)
+        self.replies.send_soon(delivery, outcome)
 
     async def _publish(self, delivery: Delivery, outcome: Outcome) -> None:
         """Letter and events are confirmed, however long it takes; what is confirmed is not sent again."""

@@ -197,8 +197,8 @@ async def test_a_channel_that_the_broker_closes_is_opened_again(stage: Stage, re
     commands = _commands("Closed", 100)
     async with tidy_worker(stage) as worker:
         await recorder.send(commands[:50])
-        for consumer in worker.intake._consumers.values():
-            channel = consumer._channel
+        for line in worker.intake._lines.values():
+            channel = line.consumer._channel
             assert channel is not None
             underlay = await channel.get_underlay_channel()
             if code == 406:

@@ -21,7 +21,8 @@ from tests.harness.ledger import Ledger, announced, everything_heard, heard_at_l
 from tests.harness.program import working
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import EVENTS, Wire, document, reason_of
-from worker.app import HEROES, Entity, running_worker
+from worker.app import running_worker
+from worker.entity import HEROES, Entity
 from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
 from worker.outcomes import Handled

@@ -18,7 +18,8 @@ from tests.harness.ledger import announced, delivery_count, everything_heard, le
 from tests.harness.program import heroes
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire
-from worker.app import HEROES, Entity, running_worker
+from worker.app import running_worker
+from worker.entity import HEROES, Entity
 from worker.outcomes import Handled
 
 MARGIN_SECONDS = 5.0

@@ -26,7 +26,7 @@ from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire, document, reason_of
 from tests.harness.workers import tidy_worker
 from worker import heroes
-from worker.app import Entity
+from worker.entity import Entity
 from worker.outcomes import Fact, Handled
 from worker.persistence import gate
 from worker.persistence.unit_of_work import Handler
@@ -53,7 +53,7 @@ class Handlers:
             "hero.update": self._update,
             "hero.delete": heroes.apply_delete,
         }
-        return Entity(COMMANDS, handlers, POLICY)
+        return Entity(COMMANDS, handlers, retry=POLICY)
 
     def name(self, behaviour: Behaviour) -> str:
         """A fresh name that stands for this behaviour."""

@@ -12,7 +12,8 @@ import uvloop
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.harness.program import Program, started
-from worker.app import HEROES, running_worker
+from worker.app import running_worker
+from worker.entity import HEROES
 from worker.outcomes import Handled
 from worker.settings import load_settings
 

@@ -8,7 +8,8 @@ import aio_pika
 
 from contracts.channels import command_queues
 from tests.harness.stage import Stage
-from worker.app import HEROES, Entity, Worker, running_worker
+from worker.app import Worker, running_worker
+from worker.entity import HEROES, Entity
 
 
 @asynccontextmanager

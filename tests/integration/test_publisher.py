@@ -14,11 +14,11 @@ from tests.harness.cable import Cable
 from tests.harness.ledger import everything_heard
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import DEAD_LETTERS, EVENTS, Wire
+from worker.documents import EventDocument
 from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import keep_connected
 from worker.messaging.publisher import EventPublisher
-from worker.outcomes import EventDocument
 
 
 @asynccontextmanager

@@ -81,6 +81,7 @@ def sound(body: bytes, content_type: str | None) -> None:
     if isinstance(content, Command):
         assert DECODER.decode(content.to_json(), content_type) == content
         return
+    assert isinstance(content, Undecodable)
     refused(body, content_type)
     again = DECODER.decode(body, content_type)
     assert isinstance(again, Undecodable)

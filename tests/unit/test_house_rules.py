@@ -19,11 +19,14 @@ MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_FILE, MOST_LINES_OF_PROCESS = 40, 200,
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("contracts",),
     ("worker.errors",),
+    ("worker.documents",),
     ("worker.outcomes", "worker.failsafe", "worker.settings"),
     ("worker.persistence", "worker.messaging", "worker.observability"),
-    ("worker.heroes", "worker.queries"),
+    ("worker.heroes",),
+    ("worker.batch", "worker.queries"),
     ("worker.retry",),
-    ("worker.pipeline", "worker.sweeper", "worker.attendance"),
+    ("worker.pipeline", "worker.sweeper", "worker.attendance", "worker.answering"),
+    ("worker.entity",),
     ("worker.app",),
     ("worker.operations",),
     ("worker.cli",),
@@ -32,7 +35,7 @@ APART = "worker.local"  # brings servers for those who have none; the worker nei
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms} | {APART: -1, "worker": 1}
 
 AMQP = ("worker.messaging", "worker.app", "worker.operations.send", "contracts.client", APART)
-SQL = ("worker.persistence", "worker.heroes", "worker.queries")
+SQL = ("worker.persistence", "worker.heroes", "worker.batch", "worker.queries")
 FENCES: dict[str, tuple[str, ...]] = {
     "faststream": ("worker.messaging", "worker.app"),
     "aio_pika": AMQP,
@@ -43,7 +46,15 @@ FENCES: dict[str, tuple[str, ...]] = {
     "asyncpg": (APART,),
 }
 
-ENTITY = ("worker.heroes", "worker.queries", "worker.app", "worker.operations.send", APART)
+ENTITY = (
+    "worker.heroes",
+    "worker.batch",
+    "worker.queries",
+    "worker.entity",
+    "worker.app",
+    "worker.operations.send",
+    APART,
+)
 MIGRATIONS = "worker.persistence.migrations.versions"
 # The product has a name, and a generic room may say it; nothing else with the word in it.
 PRODUCT = re.compile(r"heroes-worker|HEROES_|heroes (setup|check|worker|send)\b")

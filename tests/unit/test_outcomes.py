@@ -12,8 +12,8 @@ from pydantic import TypeAdapter
 from contracts.envelope import Command
 from contracts.heroes import AnyEvent
 from tests.harness.commands import create, delete, update
+from worker.documents import EventDocument
 from worker.outcomes import (
-    EventDocument,
     Fact,
     Letter,
     Outcome,

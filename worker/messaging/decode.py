@@ -1,4 +1,4 @@
-"""Turns a message's body into a typed command, or into the reason why it is none.
+"""Turns a message's body into a typed command or query, or into the reason why it is none.
 
 Decoding never raises, whatever the bytes, and a reason never tells the value of a field: it ends up in headers,
 events and logs.
@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from contracts.envelope import Command, Instant, MessageId, ShortText
+from contracts.envelope import Instant, MessageId, Request, ShortText
 from worker.outcomes import Letter, Outcome, Reason, Traits, set_aside, shortened
 
 _CONTENT_TYPES = frozenset({"application/cloudevents+json", "application/json"})
@@ -38,31 +38,29 @@ class Undecodable:
 
 
 class Decoder:
-    """Knows the command types that this worker takes."""
+    """Knows the types of messages that this worker takes from a queue."""
 
-    def __init__(self, commands: Sequence[type[Command]], max_body_bytes: int) -> None:
-        self._types = frozenset(
-            kind for command in commands for kind in get_args(command.model_fields["type"].annotation)
-        )
+    def __init__(self, shapes: Sequence[type[Request]], max_body_bytes: int) -> None:
+        self._types = frozenset(kind for shape in shapes for kind in get_args(shape.model_fields["type"].annotation))
         self._expected_types = f"type should be one of {', '.join(sorted(self._types))}"
-        union: Any = reduce(or_, commands)
-        self._tagged = len(commands) > 1
-        shape: Any = Annotated[union, Field(discriminator="type")] if self._tagged else union
-        self._adapter: TypeAdapter[Any] = TypeAdapter(shape)
+        union: Any = reduce(or_, shapes)
+        self._tagged = len(shapes) > 1
+        tagged: Any = Annotated[union, Field(discriminator="type")] if self._tagged else union
+        self._adapter: TypeAdapter[Any] = TypeAdapter(tagged)
         self._traits = _TraitsReader()
         self._max_body_bytes = max_body_bytes
 
-    def decode(self, body: bytes, content_type: str | None) -> Command | Undecodable:
-        """The command, checked in full, or why there is none. Synchronous: the command's turn is taken right after."""
+    def decode(self, body: bytes, content_type: str | None) -> Request | Undecodable:
+        """The message, checked in full, or why there is none. Synchronous: a command's turn is taken right after."""
         if not _is_json(content_type):
             return self._undecodable(body, "content type should be application/cloudevents+json or application/json")
         if len(body) > self._max_body_bytes:
             return self._undecodable(body, f"body should be at most {self._max_body_bytes} bytes")
         try:
-            command: Command = self._adapter.validate_json(body)
+            request: Request = self._adapter.validate_json(body)
         except ValidationError as error:
             return self._refused(body, error)
-        return command
+        return request
 
     def _refused(self, body: bytes, error: ValidationError) -> Undecodable:
         document = self._document(body)

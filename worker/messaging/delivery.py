@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from contracts.envelope import Command
+from contracts.envelope import Request
 from worker.messaging.decode import Undecodable
 from worker.messaging.lanes import Turn
 from worker.messaging.settlement import Settlement
@@ -18,7 +18,7 @@ class Delivery:
     """A message that the broker waits to hear about; `turn` was taken when it arrived."""
 
     message: AbstractIncomingMessage
-    content: Command | Undecodable
+    content: Request | Undecodable
     turn: Turn
     settlement: Settlement
 

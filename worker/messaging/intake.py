@@ -7,6 +7,7 @@ FastStream may already have changed the order.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aio_pika.abc import AbstractIncomingMessage
@@ -14,9 +15,10 @@ from faststream import BaseMiddleware
 from faststream.rabbit import RabbitBroker
 
 from contracts.channels import command_queues
+from contracts.envelope import Command
 from worker.failsafe import Failure, caught
 from worker.messaging.consumer import Consumer
-from worker.messaging.decode import Decoder, Undecodable
+from worker.messaging.decode import Decoder
 from worker.messaging.delivery import Delivery
 from worker.messaging.lanes import Lanes
 
@@ -29,20 +31,23 @@ _log = logging.getLogger(__name__)
 
 
 class Intake:
-    """Feeds every command that arrives to `process`, with its delivery as it was made at arrival."""
+    """Feeds everything that arrives to whoever processes it, with its delivery as it was made at arrival."""
 
-    def __init__(self, broker: RabbitBroker, decoder: Decoder, process: Process) -> None:
+    def __init__(self, broker: RabbitBroker, worker_id: str) -> None:
         self._broker = broker
-        self._decoder = decoder
-        self._process = process
+        self._worker_id = worker_id
         self._lanes = Lanes()
-        self._consumers: dict[str, Consumer] = {}
+        self._lines: dict[str, Line] = {}
         self.is_released = False
 
-    def subscribe(self, worker_id: str, prefetch: int) -> None:
-        """There is a consumer for each command queue; none is attached before the broker starts."""
-        for queue in command_queues():
-            self._consumers[queue] = Consumer(self._broker, queue, worker_id, prefetch, self._handle)
+    def subscribe(self, queue: str, decoder: Decoder, process: Process, prefetch: int) -> None:
+        """There is a consumer for this queue; it is not attached before `start`."""
+
+        async def handle(delivery: Delivery) -> None:
+            if not delivery.settlement.has_left:  # it goes back with the channel
+                await process(delivery)
+
+        self._lines[queue] = Line(Consumer(self._broker, queue, self._worker_id, prefetch, handle), decoder)
 
     async def start(self) -> None:
         """Connected; commands arrive from every queue that can be consumed, and `attach` takes up the others.
@@ -58,25 +63,25 @@ class Intake:
         await self._broker.stop()
 
     async def unattached(self) -> list[str]:
-        """The command queues that this worker does not consume just now, on a live channel."""
-        attached = await asyncio.gather(*(consumer.is_attached() for consumer in self._consumers.values()))
-        return [queue for queue, yes in zip(self._consumers, attached, strict=True) if not yes]
+        """The queues that this worker does not consume just now, on a live channel."""
+        attached = await asyncio.gather(*(line.consumer.is_attached() for line in self._lines.values()))
+        return [queue for queue, yes in zip(self._lines, attached, strict=True) if not yes]
 
     async def attach(self) -> list[str]:
         """Every queue is consumed that can be; says which can't. May be called at any time, again and again."""
         self.is_released = False
         lost = await self.unattached()
-        results = await asyncio.gather(*(caught(self._consumers[queue].attach()) for queue in lost))
+        results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach()) for queue in lost))
         return [queue for queue, result in zip(lost, results, strict=True) if isinstance(result, Failure)]
 
     async def release(self) -> None:
-        """Nothing is consumed until `attach`, and what was in hand has gone back to its queue, in order."""
-        await asyncio.gather(*(consumer.release() for consumer in self._consumers.values()))
+        """No command is consumed until `attach`, and what was in hand has gone back to its queue, in order."""
+        await asyncio.gather(*(self._lines[queue].consumer.release() for queue in command_queues()))
         self.is_released = True
 
     async def leave(self, timeout_seconds: float) -> bool:
         """Nothing is consumed any more, and what was in hand is finished and acknowledged; False: not all of it."""
-        left = await asyncio.gather(*(consumer.leave(timeout_seconds) for consumer in self._consumers.values()))
+        left = await asyncio.gather(*(line.consumer.leave(timeout_seconds) for line in self._lines.values()))
         return all(left)
 
     def arrival(self, message: Any, /, *, context: Any) -> "Arrival":
@@ -85,15 +90,20 @@ class Intake:
 
     def arrive(self, message: AbstractIncomingMessage, queue: str) -> Delivery:
         """The delivery of a message that has just arrived, in its turn. Synchronous, and never raises."""
-        settlement = self._consumers[queue].settlement
-        content = self._decoder.decode(message.body, message.content_type)
-        turn = self._lanes.take(() if isinstance(content, Undecodable) else (content.ordering_key,))
+        line = self._lines[queue]
+        settlement = line.consumer.settlement
+        content = line.decoder.decode(message.body, message.content_type)
+        turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
         settlement.arrived()
         return Delivery(message, content, turn, settlement)
 
-    async def _handle(self, delivery: Delivery) -> None:
-        if not delivery.settlement.has_left:  # it goes back with the channel
-            await self._process(delivery)
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One queue: its consumer, and what understands its messages."""
+
+    consumer: Consumer
+    decoder: Decoder
 
 
 class Arrival(BaseMiddleware[Any, Any]):

@@ -3,7 +3,8 @@
 Events are not mandatory: one that nobody is bound to is dropped, as in any publish/subscribe.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import aio_pika
@@ -11,10 +12,13 @@ from aio_pika import DeliveryMode
 
 from contracts.channels import EVENTS
 from contracts.envelope import CONTENT_TYPE, instant
+from worker.documents import EventDocument
+from worker.failsafe import Failure, caught
 from worker.messaging.channel import ConfirmedChannel
-from worker.outcomes import EventDocument
 
 APP_ID = "heroes-worker"
+
+_UNDER_WAY_AT_MOST = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000_SECONDS = 253_402_300_800
@@ -27,18 +31,35 @@ class EventPublisher:
         self._channel = channel
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
-        """Every event is confirmed, in this order. On a failure some may be out: publish all of them again.
+        """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of
+        them again.
 
         Raises:
             PublishNotConfirmedError: at least one was not confirmed.
         """
-        for event in events:
-            # One after the other: were a later one taken and this one refused, the repeat would come behind it.
-            await self._publish(event)
+        for wave in _waves(events):
+            results = await asyncio.gather(*(caught(self._publish(event)) for event in wave))
+            failures = [result for result in results if isinstance(result, Failure)]
+            if failures:
+                raise failures[0].error
 
     async def _publish(self, event: EventDocument) -> None:
         kind: str = event.envelope["type"]
         await self._channel.publish(as_message(event), exchange=EVENTS, routing_key=kind)
+
+
+def _waves(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:
+    """Groups that may be under way at once: never two about one subject, since were the later one taken and the earlier
+    one refused, the repeat would come behind it.
+    """
+    wave: dict[str | None, EventDocument] = {}
+    for event in events:
+        subject = event.envelope.get("subject")
+        if subject in wave or len(wave) >= _UNDER_WAY_AT_MOST:
+            yield list(wave.values())
+            wave = {}
+        wave[subject] = event
+    yield list(wave.values())
 
 
 def as_message(event: EventDocument, *, correlation_id: str | None = None) -> aio_pika.Message:
@@ -49,7 +70,7 @@ def as_message(event: EventDocument, *, correlation_id: str | None = None) -> ai
         event.body,
         message_id=envelope["id"],
         type=envelope["type"],
-        correlation_id=correlation_id or envelope["correlationid"],
+        correlation_id=correlation_id or envelope.get("correlationid"),
         content_type=CONTENT_TYPE,
         delivery_mode=DeliveryMode.PERSISTENT,
         timestamp=_amqp_timestamp(time) if time else None,

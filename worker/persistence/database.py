@@ -3,6 +3,7 @@
 Every connection carries the server-side time-outs: a frozen worker's locks free themselves, a slow statement ends.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,19 +13,23 @@ from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
+from worker.documents import DOCUMENT_OPTIONS
 from worker.errors import DatabaseUnavailableError
-from worker.outcomes import DOCUMENT_OPTIONS
+from worker.outcomes import Fact, Rejection
 from worker.persistence.tables import METADATA
 
 _CONNECT_TIMEOUT_SECONDS = 5
 _IDLE_IN_TRANSACTION_SECONDS = 10
 _LOCK_TIMEOUT_SECONDS = 2
 _CLIENT_GRACE_SECONDS = 2  # the server should be the one to end a slow statement; a frozen one can't
-_SIDE_POOL_SIZE = 2
+_SIDE_POOL_SIZE = 6
 _POOL_TIMEOUT_SECONDS = 5
 
 
 Sessions = async_sessionmaker[AsyncSession]
+
+Answer = Callable[[Sessions, Any], Awaitable[Fact | Rejection]]
+"""Reads what a query asks for, in as many sessions at once as it likes, and writes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Database:
     probe_engine: AsyncEngine
     sessions: Sessions
     side_sessions: Sessions
+    reading_sessions: Sessions
     connect_args: dict[str, Any]
     freshness: "_Freshness"
 
@@ -46,10 +52,13 @@ class Database:
         arguments = _connect_args(statement_timeout_seconds)
         engine, side = _engine(url, arguments, pool_size), _engine(url, arguments, _SIDE_POOL_SIZE)
         probe = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        reading = side.execution_options(postgresql_readonly=True)  # the same pool
         freshness = _Freshness()
         freshness.watch(engine)
         freshness.watch(side)
-        return cls(url, engine, side, probe, _sessions(engine), _sessions(side), arguments, freshness)
+        return cls(
+            url, engine, side, probe, _sessions(engine), _sessions(side), _sessions(reading), arguments, freshness
+        )
 
     async def probe(self) -> None:
         """The server answered on a connection of its own, outside every pool, takes writes, and has every table.

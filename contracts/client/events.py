@@ -1,0 +1,100 @@
+"""Follows events: from a queue of one's own, from the event log, or first the one and then the other.
+
+An event is acknowledged when the body of the loop comes back for the next one; what was not acknowledged comes again.
+"""
+
+import asyncio
+import contextlib
+import random
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any, Literal
+
+from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.channels import EVENT_LOG, EVENTS
+from contracts.client.link import connect
+from contracts.heroes import AnyEvent
+
+_PREFETCH = 100
+_SILENCE_SECONDS = 1.0
+_RECONNECT_SECONDS = 0.5
+_DELIVERY_LIMIT = 20
+_LETTER_LIMIT = 1_000_000
+
+
+class Follower:
+    """Everything that one loop over events needs.
+
+    `queue` names a durable queue `heroes.events.QUEUE` with a dead-letter queue of its own: nothing is missed between
+    two runs. Without it, events are followed for as long as the loop runs. `from_` reads history from the event log
+    first: from its start, or from a moment. `remember` ids of the last events are kept, and repeats are dropped.
+    """
+
+    def __init__(
+        self, url: str, queue: str | None, from_: Literal["new", "start"] | datetime, remember: int
+    ) -> None:
+        self._url = url
+        self._name = queue
+        self._from = from_
+        self._remember = remember
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+
+    async def follow(self) -> AsyncIterator[AnyEvent]:
+        """Event after event, without end; the connection may be lost and come back meanwhile."""
+        while True:
+            try:
+                async with await connect(self._url) as connection:
+                    channel = await connection.channel()
+                    await channel.set_qos(prefetch_count=_PREFETCH)
+                    async for event in self._from_one_connection(channel):
+                        yield event
+            except CONNECTION_EXCEPTIONS:
+                await asyncio.sleep(random.uniform(0.5, 1.5) * _RECONNECT_SECONDS)  # noqa: S311 - not a secret
+
+    async def _from_one_connection(self, channel: AbstractChannel) -> AsyncIterator[AnyEvent]:
+        arrivals = await self._consume(channel)
+        if self._from != "new":
+            async for event in self._history(channel, arrivals):
+                yield event
+            self._from = "new"
+        while True:
+            message = await arrivals.get()
+            if message is None:
+                raise ConnectionError("the connection was lost")
+            event = self._understood(message)
+            if event is not None:
+                yield event
+            await message.ack()
+
+    async def _consume(self, channel: AbstractChannel) -> "asyncio.Queue[AbstractIncomingMessage | None]":
+        """What arrives in the own queue from now on; None when the channel is gone."""
+        arrivals: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        channel.close_callbacks.add(lambda *_: arrivals.put_nowait(None))
+        queue = await (self._declare_own(channel) if self._name else channel.declare_queue(exclusive=True))
+        await queue.bind(EVENTS, "#")
+        await queue.consume(arrivals.put)
+        return arrivals
+
+    async def _declare_own(self, channel: AbstractChannel) -> Any:
+        own = f"{EVENTS}.{self._name}"
+        dead = await channel.declare_exchange(f"{own}.dead", "fanout", durable=True)
+        limit = {"x-queue-type": "quorum", "x-delivery-limit": _LETTER_LIMIT}
+        await (await channel.declare_queue(f"{own}.dead", durable=True, arguments=limit)).bind(dead)
+        arguments: dict[str, Any] = {
+            "x-queue-type": "quorum",
+            "x-dead-letter-exchange": f"{own}.dead",
+            "x-dead-letter-strategy": "at-least-once",
+            "x-overflow": "reject-publish",
+            "x-delivery-limit": _DELIVERY_LIMIT,
+        }
+        return await channel.declare_queue(own, durable=True, arguments=arguments)
+
+    async def _history(
+        self, channel: AbstractChannel, arrivals: "asyncio.Queue[AbstractIncomingMessage | None]"
+    ) -> AsyncIterator[AnyEvent]:
+        """The event log up to where the own queue begins, or up to its present end."""

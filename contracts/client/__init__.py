@@ -3,7 +3,7 @@
 A command that timed out is unknown, not failed: sending the very same command again, with its id, is always safe.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -119,14 +119,15 @@ class HeroesClient:
         """The broker has the command; what becomes of it is told by its event. Raises: NotConfirmedError."""
         await self._caller.send(command)
 
-    async def call(self, command: Command) -> AnyEvent | BatchReply:
-        """What became of the command: applied, rejected or dead-lettered.
+    async def call(self, command: Command) -> AnyEvent:
+        """The event that tells what became of a command: applied, rejected or dead-lettered. (`batch` for batches.)
 
         Raises:
             NotConfirmedError: the broker may or may not have the command.
             OutcomeTimeoutError: the broker has it, but no outcome came in time.
         """
-        return self._outcomes.validate_json(await self._caller.call(command))
+        outcome = await self._outcome(command)
+        return outcome.data.events[0] if isinstance(outcome, BatchReply) else outcome
 
     async def get(self, hero_id: int) -> KnownHero:
         """The hero. Raises: QueryFailedError."""
@@ -146,12 +147,12 @@ class HeroesClient:
 
     def events(
         self, queue: str | None = None, *, from_: Literal["new", "start"] | datetime = "new", remember: int = 0
-    ) -> AsyncIterator[AnyEvent]:
+    ) -> AsyncGenerator[AnyEvent, None]:
         """Events, each acknowledged when the body of the loop is done with it; see `Follower`."""
         return Follower(self._url, queue, from_, remember).follow()
 
     async def _applied(self, command: Command, kind: type[E]) -> E:
-        outcome = await self.call(command)
+        outcome = await self._outcome(command)
         if isinstance(outcome, CommandRejected):
             raise CommandRejectedError(outcome.data.code, outcome.data.detail, outcome.data.operation)
         if isinstance(outcome, CommandDeadLettered):
@@ -159,6 +160,9 @@ class HeroesClient:
         if not isinstance(outcome, kind):
             raise CommandRejectedError("invalid_reply", f"a {outcome.type} is no outcome of {command.type}")
         return outcome
+
+    async def _outcome(self, command: Command) -> AnyEvent | BatchReply:
+        return self._outcomes.validate_json(await self._caller.call(command))
 
     async def _answer(self, query: Query) -> AnyReply:
         reply = self._replies.validate_json(await self._caller.ask(query))

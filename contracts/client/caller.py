@@ -68,6 +68,7 @@ class Caller:
                     try:
                         await session.publish(query, QUERIES, query.type, correlation_id=correlation_id)
                     except Lost:
+                        session.mark_lost()
                         continue
                     return session
 

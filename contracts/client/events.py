@@ -6,8 +6,8 @@ An event is acknowledged when the body of the loop comes back for the next one; 
 import asyncio
 import contextlib
 import random
-from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -34,9 +34,7 @@ class Follower:
     first: from its start, or from a moment. `remember` ids of the last events are kept, and repeats are dropped.
     """
 
-    def __init__(
-        self, url: str, queue: str | None, from_: Literal["new", "start"] | datetime, remember: int
-    ) -> None:
+    def __init__(self, url: str, queue: str | None, from_: Literal["new", "start"] | datetime, remember: int) -> None:
         self._url = url
         self._name = queue
         self._from = from_
@@ -44,7 +42,7 @@ class Follower:
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
-    async def follow(self) -> AsyncIterator[AnyEvent]:
+    async def follow(self) -> AsyncGenerator[AnyEvent, None]:
         """Event after event, without end; the connection may be lost and come back meanwhile."""
         while True:
             try:
@@ -63,18 +61,16 @@ class Follower:
                 yield event
             self._from = "new"
         while True:
-            message = await arrivals.get()
-            if message is None:
-                raise ConnectionError("the connection was lost")
-            event = self._understood(message)
-            if event is not None:
-                yield event
+            message = await arrivals.next()
+            known = self._understood(message)
+            if known is not None:
+                yield known
             await message.ack()
 
-    async def _consume(self, channel: AbstractChannel) -> "asyncio.Queue[AbstractIncomingMessage | None]":
-        """What arrives in the own queue from now on; None when the channel is gone."""
-        arrivals: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
-        channel.close_callbacks.add(lambda *_: arrivals.put_nowait(None))
+    async def _consume(self, channel: AbstractChannel) -> "_Arrivals":
+        """What arrives in the own queue from now on."""
+        arrivals = _Arrivals()
+        channel.close_callbacks.add(arrivals.end)
         queue = await (self._declare_own(channel) if self._name else channel.declare_queue(exclusive=True))
         await queue.bind(EVENTS, "#")
         await queue.consume(arrivals.put)
@@ -83,7 +79,7 @@ class Follower:
     async def _declare_own(self, channel: AbstractChannel) -> Any:
         own = f"{EVENTS}.{self._name}"
         dead = await channel.declare_exchange(f"{own}.dead", "fanout", durable=True)
-        limit = {"x-queue-type": "quorum", "x-delivery-limit": _LETTER_LIMIT}
+        limit: dict[str, Any] = {"x-queue-type": "quorum", "x-delivery-limit": _LETTER_LIMIT}
         await (await channel.declare_queue(f"{own}.dead", durable=True, arguments=limit)).bind(dead)
         arguments: dict[str, Any] = {
             "x-queue-type": "quorum",
@@ -94,7 +90,72 @@ class Follower:
         }
         return await channel.declare_queue(own, durable=True, arguments=arguments)
 
-    async def _history(
-        self, channel: AbstractChannel, arrivals: "asyncio.Queue[AbstractIncomingMessage | None]"
-    ) -> AsyncIterator[AnyEvent]:
+    async def _history(self, channel: AbstractChannel, arrivals: "_Arrivals") -> AsyncIterator[AnyEvent]:
         """The event log up to where the own queue begins, or up to its present end."""
+        log = await channel.get_queue(EVENT_LOG, ensure=False)
+        past = _Arrivals()
+        channel.close_callbacks.add(past.end)
+        offset = "first" if self._from == "start" else self._from
+        tag = await log.consume(past.put, arguments={"x-stream-offset": offset})
+        try:
+            while (message := await past.next_soon()) is not None:
+                own = arrivals.waiting[0] if arrivals.waiting else None
+                await message.ack()
+                if own is not None and own.message_id == message.message_id:
+                    break  # from here on the own queue has everything
+                known = self._understood(message)
+                if known is not None:
+                    yield known
+        finally:
+            with contextlib.suppress(*CONNECTION_EXCEPTIONS):
+                await log.cancel(tag)
+
+    def _understood(self, message: AbstractIncomingMessage) -> AnyEvent | None:
+        """The event; None for a repeat, and for a type that this version does not know."""
+        event_id = message.message_id or ""
+        if event_id in self._seen:
+            return None
+        if self._remember:
+            self._seen[event_id] = None
+            if len(self._seen) > self._remember:
+                self._seen.popitem(last=False)
+        try:
+            return self._adapter.validate_json(message.body)
+        except ValidationError:
+            return None
+
+
+class _Arrivals:
+    """What came and was not looked at yet."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[AbstractIncomingMessage] = deque()
+        self._changed = asyncio.Event()
+        self._is_over = False
+
+    async def put(self, message: AbstractIncomingMessage) -> None:
+        """One more came."""
+        self.waiting.append(message)
+        self._changed.set()
+
+    def end(self, *_: object) -> None:
+        """No more will come."""
+        self._is_over = True
+        self._changed.set()
+
+    async def next(self) -> AbstractIncomingMessage:
+        """The next one. Raises: ConnectionError if none will come."""
+        while not self.waiting:
+            if self._is_over:
+                raise ConnectionError("the connection was lost")
+            self._changed.clear()
+            await self._changed.wait()
+        return self.waiting.popleft()
+
+    async def next_soon(self) -> AbstractIncomingMessage | None:
+        """The next one; None when it has been silent for so long that the end must be reached."""
+        try:
+            async with asyncio.timeout(_SILENCE_SECONDS):
+                return await self.next()
+        except TimeoutError:
+            return None

@@ -15,6 +15,7 @@ import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from yarl import URL
 
 from contracts.envelope import CONTENT_TYPE, Request
 
@@ -80,6 +81,16 @@ class Session:
             raise Refused(f"there is no exchange {exchange}: run heroes setup") from error
         except CONNECTION_EXCEPTIONS as error:
             raise Lost(type(error).__name__) from error
+        except BaseException as error:
+            # A bare `Exception` is what aiormq gives a confirm whose channel was closed without a reason.
+            if type(error) is Exception:
+                raise Lost("the channel was closed") from error
+            raise
+
+    def mark_lost(self) -> None:
+        """Nobody uses this session any more."""
+        if not self.lost.done():
+            self.lost.set_result(None)
 
 
 class Link:
@@ -133,13 +144,10 @@ class Link:
         channel = await connection.channel(on_return_raises=True)
         lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def is_lost(*_: object) -> None:
-            if not lost.done():
-                lost.set_result(None)
-
-        connection.close_callbacks.add(is_lost)
-        channel.close_callbacks.add(is_lost)
-        return Session(connection, channel, replies.name, lost)
+        session = Session(connection, channel, replies.name, lost)
+        connection.close_callbacks.add(lambda *_: session.mark_lost())
+        channel.close_callbacks.add(lambda *_: session.mark_lost())
+        return session
 
     async def _arrived(self, message: AbstractIncomingMessage) -> None:
         self._on_reply(message.correlation_id or "", message.body)
@@ -147,7 +155,7 @@ class Link:
 
 def connect(url: str) -> Awaitable[AbstractConnection]:
     """A connection whose loss is found within half a minute."""
-    parsed = aio_pika.connection.URL(url)
+    parsed = URL(url)
     if "heartbeat" not in parsed.query:
         parsed = parsed.update_query(heartbeat=HEARTBEAT_SECONDS)
     return aio_pika.connect(str(parsed), timeout=CONNECT_TIMEOUT_SECONDS)

@@ -145,7 +145,7 @@ def contracts_need_pydantic_only(source: Source) -> Iterator[str]:
     if not inside(source.module, ("contracts",)):
         return
     allowed = {"contracts", "pydantic", "typing_extensions", *sys.stdlib_module_names}
-    if source.module == "contracts.client":
+    if inside(source.module, ("contracts.client",)):
         allowed |= {"aio_pika", "aiormq"}
     for name in source.imported:
         if name.split(".")[0] not in allowed:

@@ -9,13 +9,13 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
-from yarl import URL
 
 from contracts.envelope import CONTENT_TYPE, Request
 
@@ -50,23 +50,14 @@ class Session:
             Lost: it may or may not have.
             Refused: it has not, and never will.
         """
-        message = aio_pika.Message(
-            request.to_json(),
-            content_type=CONTENT_TYPE,
-            message_id=str(uuid4()),  # the AMQP client tells messages under way apart by it, so a resend needs its own
-            type=request.type,
-            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-            reply_to=self.replies if correlation_id else None,
-            correlation_id=correlation_id,
-        )
         try:
             underlay = cast("aiormq.Channel", await self.channel.get_underlay_channel())
             # Not `Exchange.publish`: it holds a lock until the socket has drained, and thousands stand in line for it.
             await underlay.basic_publish(
-                message.body,
+                request.to_json(),
                 exchange=exchange,
                 routing_key=routing_key,
-                properties=message.properties,
+                properties=self._properties(request, correlation_id),
                 mandatory=True,
                 wait=False,
             )
@@ -86,6 +77,16 @@ class Session:
             if type(error) is Exception:
                 raise Lost("the channel was closed") from error
             raise
+
+    def _properties(self, request: Request, correlation_id: str | None) -> aiormq.spec.Basic.Properties:
+        return aiormq.spec.Basic.Properties(
+            content_type=CONTENT_TYPE,
+            message_id=str(uuid4()),  # the AMQP client tells messages under way apart by it, so a resend needs its own
+            message_type=request.type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            reply_to=self.replies if correlation_id else None,
+            correlation_id=correlation_id,
+        )
 
     def mark_lost(self) -> None:
         """Nobody uses this session any more."""
@@ -154,8 +155,9 @@ class Link:
 
 
 def connect(url: str) -> Awaitable[AbstractConnection]:
-    """A connection whose loss is found within half a minute."""
-    parsed = URL(url)
-    if "heartbeat" not in parsed.query:
-        parsed = parsed.update_query(heartbeat=HEARTBEAT_SECONDS)
-    return aio_pika.connect(str(parsed), timeout=CONNECT_TIMEOUT_SECONDS)
+    """A connection whose loss is found within half a minute, unless the URL sets a heartbeat of its own."""
+    address = urlsplit(url)
+    if "heartbeat=" not in address.query:
+        query = f"{address.query}&heartbeat={HEARTBEAT_SECONDS}".lstrip("&")
+        url = address._replace(query=query).geturl()
+    return aio_pika.connect(url, timeout=CONNECT_TIMEOUT_SECONDS)

@@ -1,10 +1,13 @@
-"""The first tables: heroes and the inbox."""
+"""The machinery's own tables: the inbox, and the suspects.
+
+The suspects: which process started which command that may be what ends it, and has not come to an end with it.
+"""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
-down_revision = None
+revision = "0002"
+down_revision = "0001"
 branch_labels = None
 depends_on = None
 
@@ -13,19 +16,6 @@ _MOMENT = sa.DateTime(timezone=True)
 
 def upgrade() -> None:
     """Both tables stand, empty."""
-    op.create_table(
-        "hero",
-        sa.Column("id", sa.BigInteger, sa.Identity(always=True), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("secret_name", sa.Text, nullable=False),
-        sa.Column("age", sa.Integer),
-        sa.Column("version", sa.Integer, server_default=sa.text("1"), nullable=False),
-        sa.Column("created_at", _MOMENT, server_default=sa.text("now()"), nullable=False),
-        sa.Column("updated_at", _MOMENT, server_default=sa.text("now()"), nullable=False),
-        sa.PrimaryKeyConstraint("id", name="pk_hero"),
-    )
-    op.create_index("ix_hero_name", "hero", ["name"])
-    op.create_index("ix_hero_age", "hero", ["age"])
     op.create_table(
         "inbox",
         sa.Column("command_id", sa.Uuid(as_uuid=False), nullable=False),
@@ -47,9 +37,16 @@ def upgrade() -> None:
         " autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000,"
         " autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000)"
     )
+    op.create_table(
+        "suspect",
+        sa.Column("command_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("process_id", sa.Uuid(as_uuid=False), nullable=False),
+        sa.Column("started_at", _MOMENT, server_default=sa.text("now()"), nullable=False),
+        sa.PrimaryKeyConstraint("command_id", "process_id", name="pk_suspect"),
+    )
 
 
 def downgrade() -> None:
     """Neither table stands."""
+    op.drop_table("suspect")
     op.drop_table("inbox")
-    op.drop_table("hero")

@@ -18,7 +18,7 @@ from contracts import channels
 from contracts.channels import command_queues
 from worker.answering import Answering
 from worker.attendance import Attendance
-from worker.entity import HEROES, Entity
+from worker.entity import Entity
 from worker.errors import TopologyError
 from worker.messaging import guard, topology
 from worker.messaging.channel import ConfirmedChannel
@@ -30,6 +30,7 @@ from worker.messaging.intake import Intake
 from worker.messaging.publisher import EventPublisher
 from worker.messaging.replies import Replies
 from worker.observability.health import HealthServer
+from worker.ours import OURS
 from worker.persistence import schema
 from worker.persistence.database import Database
 from worker.persistence.gate import Gate
@@ -70,7 +71,7 @@ class Worker:
 
 
 @asynccontextmanager
-async def running_worker(settings: Settings, entity: Entity = HEROES) -> AsyncIterator[Worker]:
+async def running_worker(settings: Settings, entity: Entity = OURS) -> AsyncIterator[Worker]:
     """A worker that takes commands; afterwards everything in hand is finished and told, as far as time allowed.
 
     Raises:

@@ -1,20 +1,11 @@
-"""What this worker is about: the commands and queries that it takes, and what each of them does. Replace me.
-
-Everything else in the house is told by this and knows no hero.
-"""
+"""What a worker must be told of its entity; everything else in the house is told by this and knows none."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from contracts.batch import BatchHeroes
 from contracts.envelope import Command, Query
-from contracts.heroes import COMMANDS
-from contracts.queries import QUERIES
-from worker import batch
-from worker.heroes import HANDLERS
 from worker.persistence.database import Answer
 from worker.persistence.unit_of_work import Handler
-from worker.queries import ANSWERS
 from worker.retry import RetryPolicy
 
 
@@ -27,6 +18,3 @@ class Entity:
     queries: Sequence[type[Query]] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-
-
-HEROES = Entity((*COMMANDS, BatchHeroes), {**HANDLERS, **batch.HANDLERS}, QUERIES, ANSWERS)

@@ -22,9 +22,10 @@ from tests.harness.program import working
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import EVENTS, Wire, document, reason_of
 from worker.app import running_worker
-from worker.entity import HEROES, Entity
+from worker.entity import Entity
 from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
+from worker.ours import OURS
 from worker.outcomes import Handled
 from worker.persistence.unit_of_work import Handler
 from worker.retry import Backoff, RetryPolicy
@@ -109,7 +110,7 @@ class Meetings:
 
     def entity(self) -> Entity:
         """Heroes, with every handler wrapped."""
-        return replace(HEROES, handlers={kind: self._wrapped(handler) for kind, handler in HEROES.handlers.items()})
+        return replace(OURS, handlers={kind: self._wrapped(handler) for kind, handler in OURS.handlers.items()})
 
     def _wrapped(self, handler: Handler) -> Handler:
         async def wait_for_the_twin(session: AsyncSession, data: Any) -> Handled:
@@ -304,7 +305,7 @@ async def test_a_twin_of_a_dead_lettered_command_is_acknowledged_and_changes_not
 
     hasty = RetryPolicy(bug=Backoff(attempts=2, total_seconds=0.02))
     command = create(name="Doomed")
-    async with running_worker(stage.settings(), replace(HEROES, handlers={"hero.create": broken}, retry=hasty)):
+    async with running_worker(stage.settings(), replace(OURS, handlers={"hero.create": broken}, retry=hasty)):
         event = await wire.outcome(command)
         assert event["data"]["reason"] == "handler_failed"
         (letter,) = await wire.letters_of(lambda one: command.id.encode() in one.body)

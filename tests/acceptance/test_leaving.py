@@ -19,7 +19,8 @@ from tests.harness.program import heroes
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire
 from worker.app import running_worker
-from worker.entity import HEROES, Entity
+from worker.entity import Entity
+from worker.ours import OURS
 from worker.outcomes import Handled
 
 MARGIN_SECONDS = 5.0
@@ -41,12 +42,12 @@ class Hold:
 
     def entity(self) -> Entity:
         """Heroes with this handler."""
-        return replace(HEROES, handlers={**HEROES.handlers, "hero.create": self._create})
+        return replace(OURS, handlers={**OURS.handlers, "hero.create": self._create})
 
     async def _create(self, session: AsyncSession, data: Any) -> Handled:
         self.at_it.add(data.name)
         await self.let_go.wait()
-        return await HEROES.handlers["hero.create"](session, data)
+        return await OURS.handlers["hero.create"](session, data)
 
     async def has(self, count: int) -> None:
         """So many commands are with the handler."""

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.harness.program import Program, started
 from worker.app import running_worker
-from worker.entity import HEROES
+from worker.ours import OURS
 from worker.outcomes import Handled
 from worker.settings import load_settings
 
@@ -24,12 +24,12 @@ CRASHED = 77
 async def _create(session: AsyncSession, data: Any) -> Handled:
     if data.name.startswith(FATAL):
         os._exit(CRASHED)
-    return await HEROES.handlers["hero.create"](session, data)
+    return await OURS.handlers["hero.create"](session, data)
 
 
 async def _main() -> None:
     logging.basicConfig(level=logging.INFO)
-    entity = replace(HEROES, handlers={**HEROES.handlers, "hero.create": _create})
+    entity = replace(OURS, handlers={**OURS.handlers, "hero.create": _create})
     async with running_worker(load_settings(), entity):
         await asyncio.get_running_loop().create_future()
 

@@ -9,11 +9,12 @@ import aio_pika
 from contracts.channels import command_queues
 from tests.harness.stage import Stage
 from worker.app import Worker, running_worker
-from worker.entity import HEROES, Entity
+from worker.entity import Entity
+from worker.ours import OURS
 
 
 @asynccontextmanager
-async def tidy_worker(stage: Stage, entity: Entity = HEROES, **settings: Any) -> AsyncIterator[Worker]:
+async def tidy_worker(stage: Stage, entity: Entity = OURS, **settings: Any) -> AsyncIterator[Worker]:
     """A worker at work. When it has left, everything that it had taken was acknowledged: its queues are empty."""
     async with running_worker(stage.settings(**{"shutdown_timeout_seconds": 5, **settings}), entity) as worker:
         yield worker

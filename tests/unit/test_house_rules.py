@@ -27,6 +27,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.retry",),
     ("worker.pipeline", "worker.sweeper", "worker.attendance", "worker.answering"),
     ("worker.entity",),
+    ("worker.ours",),
     ("worker.app",),
     ("worker.operations",),
     ("worker.cli",),
@@ -50,8 +51,7 @@ ENTITY = (
     "worker.heroes",
     "worker.batch",
     "worker.queries",
-    "worker.entity",
-    "worker.app",
+    "worker.ours",
     "worker.operations.send",
     APART,
 )

@@ -41,7 +41,8 @@ async def told(wire: Wire, message: RabbitMQMessage, command_id: str) -> Abstrac
 
 def read(message: AbstractIncomingMessage) -> CloudEvent:
     """The event as the SDK sees it, its mode found out by the SDK."""
-    event = from_rabbitmq_event(RabbitMQMessage(dict(message.headers), message.content_type, message.body))
+    headers = {name: str(value) for name, value in message.headers.items()}
+    event = from_rabbitmq_event(RabbitMQMessage(headers, message.content_type, message.body))
     assert isinstance(event, CloudEvent)
     return event
 

@@ -12,6 +12,7 @@ ABOUT_HEROES = (
     "contracts/batch.py",
     "contracts/queries.py",
     "contracts/client",
+    "contracts/catalogue.py",
     "worker/heroes.py",
     "worker/batch.py",
     "worker/queries.py",

@@ -284,6 +284,63 @@ async def test_send_shows_a_name_as_it_is(press: Press, stage: Stage, worker: Wo
     plain.ends(DONE, f"name {name}, age unknown")
 
 
+async def test_get_and_list_show_heroes_as_the_worker_knows_them(press: Press, stage: Stage, worker: Worker) -> None:
+    environment = stage.environment()
+    created = await press.run(environment, "send", "--json", "create", "--name", "Asked", "--secret-name", "Zx9Qk7")
+    hero_id = str(created.ends(DONE).document["data"]["hero"]["id"])
+    (await press.run(environment, "get", hero_id)).ends(DONE, "Asked", "Zx9Qk7")
+    as_json = await press.run(environment, "get", hero_id, "--json")
+    assert as_json.ends(DONE).document["secret_name"] == "Zx9Qk7"
+    page = await press.run(environment, "list", "--name", "Asked", "--limit", "1")
+    page.ends(DONE, "Asked", "1 of 1")
+    assert (await press.run(environment, "list", "--name", "Asked", "--json")).ends(DONE).document["total"] == 1
+    (await press.run(environment, "get", str(2**62))).ends(REFUSED, "hero_not_found")
+    (await press.run(environment, "get", "0")).ends(USAGE, "hero_id")
+
+
+async def test_get_says_when_nobody_answers(press: Press, fresh: Stage) -> None:
+    said = await press.run(fresh.environment(), "get", "1", "--timeout-seconds", "0.5")
+    said.ends(UNREACHABLE)
+
+
+async def test_a_batch_file_takes_effect_once_however_often_it_is_sent(
+    press: Press, stage: Stage, worker: Worker, tmp_path: Path
+) -> None:
+    file = tmp_path / "batch.jsonl"
+    lines = [{"op": "create", "name": f"Filed {number}", "secret_name": "s"} for number in range(25)]
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n\n")
+    for _ in range(2):
+        said = await press.run(stage.environment(), "send", "batch", str(file), "--size", "10")
+        said.ends(DONE, "25 operations")
+    assert len(await stage.rows("SELECT FROM hero WHERE name LIKE 'Filed %'")) == 25
+    (await press.run(stage.environment(), "send", "batch", str(file), "--again")).ends(DONE, "25 operations")
+    assert len(await stage.rows("SELECT FROM hero WHERE name LIKE 'Filed %'")) == 50
+
+
+async def test_a_batch_file_with_a_mistake_is_told_by_its_line_and_one_that_is_refused_by_its_operation(
+    press: Press, stage: Stage, worker: Worker, tmp_path: Path
+) -> None:
+    good = '{"op": "create", "name": "Never", "secret_name": "s"}'
+    file = tmp_path / "batch.jsonl"
+    file.write_text(f'{good}\n{{"op": "create", "name": 3, "secret_name": "s"}}\n')
+    (await press.run(stage.environment(), "send", "batch", str(file))).ends(USAGE, "line 2")
+    file.write_text(f'{good}\n{{"op": "delete", "hero_id": {2**62}}}\n')
+    (await press.run(stage.environment(), "send", "batch", str(file))).ends(REFUSED, "operation 2", "hero_not_found")
+    assert await stage.rows("SELECT FROM hero WHERE name = 'Never'") == []
+    (await press.run(stage.environment(), "send", "batch", str(tmp_path / "none"))).ends(USAGE, "can't be read")
+
+
+async def test_events_shows_history_from_the_start(press: Press, stage: Stage, worker: Worker) -> None:
+    environment = stage.environment()
+    (await press.run(environment, "send", "create", "--name", "Followed", "--secret-name", "Zx9Qk7")).ends(DONE)
+    shown = await press.run(environment, "events", "--from-start", "--no-follow")
+    shown.ends(DONE, "hero.created", "Followed")
+    assert "Zx9Qk7" not in shown.output
+    as_json = await press.run(environment, "events", "--from-start", "--no-follow", "--json")
+    lines = [json.loads(line) for line in as_json.ends(DONE).output.splitlines()]
+    assert "Followed" in {line["data"].get("hero", {}).get("name") for line in lines}
+
+
 async def test_send_prints_the_event_as_it_is_on_the_wire(press: Press, stage: Stage, worker: Worker) -> None:
     command_id = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"
     arguments = "create", "--name", "n" * 200, "--secret-name", "s", "--id", command_id

@@ -35,7 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 APART = "worker.local"  # brings servers for those who have none; the worker neither uses it nor is used by it
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms} | {APART: -1, "worker": 1}
 
-AMQP = ("worker.messaging", "worker.app", "worker.operations.send", "contracts.client", APART)
+AMQP = ("worker.messaging", "worker.app", "worker.operations.calling", "contracts.client", APART)
 SQL = ("worker.persistence", "worker.heroes", "worker.batch", "worker.queries")
 FENCES: dict[str, tuple[str, ...]] = {
     "faststream": ("worker.messaging", "worker.app"),
@@ -53,6 +53,8 @@ ENTITY = (
     "worker.queries",
     "worker.ours",
     "worker.operations.send",
+    "worker.operations.send_batch",
+    "worker.operations.ask",
     APART,
 )
 MIGRATIONS = "worker.persistence.migrations.versions"

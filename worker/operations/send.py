@@ -4,23 +4,13 @@ Exit code 0 only if the command was applied; 1 if it was rejected or dead-letter
 """
 
 import asyncio
-import logging
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from aiormq.exceptions import (
-    AMQPError,
-    AuthenticationError,
-    ConnectionClosed,
-    InvalidFrameError,
-    ProbableAuthenticationError,
-)
-from pydantic import ValidationError
-from rich.console import Console
 from rich.markup import escape
 
-from contracts.client import HeroesClient, NotConfirmedError, OutcomeTimeoutError
+from contracts.client import HeroesClient
 from contracts.envelope import Command, Data
 from contracts.heroes import (
     AnyEvent,
@@ -34,7 +24,8 @@ from contracts.heroes import (
     UpdateHeroData,
 )
 from worker.errors import ExitCode
-from worker.settings import amqp_url
+from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, explained
+from worker.operations.send_batch import send_batch
 
 SOURCE = "/heroes-cli"
 
@@ -48,22 +39,11 @@ _SecretName = typer.Option("--secret-name", help="What stands in no event and no
 _Age = typer.Option("--age", help="In years.")
 
 
-def _url(value: str) -> str:
-    try:
-        return amqp_url(value)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
-
-
 @send_app.callback()
 def send(
-    context: typer.Context,
-    rabbitmq_url: Annotated[str, typer.Option(envvar="HEROES_RABBITMQ_URL", help="Where RabbitMQ is.", callback=_url)],
-    timeout_seconds: Annotated[float, typer.Option(min=0.1, help="How long to wait for the outcome.")] = 30,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as it is on the wire.")] = False,
+    context: typer.Context, rabbitmq_url: RabbitmqUrl, timeout_seconds: Timeout = 30, as_json: AsJson = False
 ) -> None:
     """Send a command as a publisher would, and wait for its outcome."""
-    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would say is said below, in a sentence
     context.obj = _Sender(rabbitmq_url, timeout_seconds, as_json)
 
 
@@ -108,6 +88,9 @@ def delete(
     context.obj.send(DeleteHero, DeleteHeroData, data, command_id)
 
 
+send_app.command(name="batch")(send_batch)
+
+
 @dataclass(frozen=True, slots=True)
 class _Sender:
     """Sends one command with the options that all of them share, prints its outcome and exits."""
@@ -117,20 +100,9 @@ class _Sender:
     as_json: bool
 
     def send(self, kind: type[Command], shape: type[Data], data: dict[str, Any], command_id: str | None) -> None:
-        try:
+        with explained():
             command = kind.new(shape(**data), source=SOURCE, **_given(id=command_id))
             event = asyncio.run(self._outcome(command))
-        except ValidationError as error:
-            lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-            raise _failed("\n".join(lines), ExitCode.USAGE) from None
-        except (NotConfirmedError, OutcomeTimeoutError) as error:
-            raise _failed(str(error), ExitCode.UNREACHABLE) from None
-        except (AuthenticationError, ProbableAuthenticationError, ConnectionClosed, InvalidFrameError):
-            message = "RabbitMQ refuses this user, password or virtual host: check HEROES_RABBITMQ_URL"
-            raise _failed(message, ExitCode.USAGE) from None
-        except (AMQPError, OSError) as error:
-            message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
-            raise _failed(message, ExitCode.UNREACHABLE) from None
         self._show(event)
         refused = isinstance(event, CommandRejected | CommandDeadLettered)
         raise typer.Exit(ExitCode.REFUSED if refused else ExitCode.DONE)
@@ -140,23 +112,17 @@ class _Sender:
             return await client.call(command)
 
     def _show(self, event: AnyEvent) -> None:
-        console = Console(soft_wrap=True, emoji=False, highlight=False)
         if self.as_json:
             typer.echo(event.to_json())
         elif isinstance(event, CommandRejected):
-            console.print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}")
+            console().print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}")
         elif isinstance(event, CommandDeadLettered):
-            console.print(f"[red]✗ dead-lettered[/] ({event.data.reason}): {escape(event.data.detail)}")
+            console().print(f"[red]✗ dead-lettered[/] ({event.data.reason}): {escape(event.data.detail)}")
         else:
             hero = event.data.hero
             told = f"id {hero.id}, name {hero.name}, age {hero.age if hero.age is not None else 'unknown'}"
-            console.print(f"[green]✓ {event.type}[/] {escape(told)}, version {hero.version}")
+            console().print(f"[green]✓ {event.type}[/] {escape(told)}, version {hero.version}")
 
 
 def _given(**values: Any) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
-
-
-def _failed(message: str, code: ExitCode) -> typer.Exit:
-    Console(stderr=True, soft_wrap=True, emoji=False, highlight=False).print(f"[red]{escape(message)}[/]")
-    return typer.Exit(code)

@@ -1,0 +1,81 @@
+"""What the commands that talk to a worker have in common: where the broker is, and what each failure means.
+
+Every failure becomes one sentence and an exit code; none shows a traceback or a password.
+"""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from aiormq.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ConnectionClosed,
+    InvalidFrameError,
+    ProbableAuthenticationError,
+)
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from contracts.client import (
+    CommandDeadLetteredError,
+    CommandRejectedError,
+    NotConfirmedError,
+    OutcomeTimeoutError,
+    QueryFailedError,
+)
+from worker.errors import ExitCode
+from worker.settings import amqp_url
+
+_NOBODY_ANSWERED = {"timeout", "unavailable"}
+
+
+def _url(value: str) -> str:
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # what it would say is said in a sentence
+    try:
+        return amqp_url(value)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+RabbitmqUrl = Annotated[
+    str, typer.Option(envvar="HEROES_RABBITMQ_URL", help="Where RabbitMQ is.", callback=_url, show_default=False)
+]
+Timeout = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How long to wait for the answer.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as it is on the wire.")]
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Prints text as it is: nothing in it is markup, and no line is broken."""
+    return Console(stderr=stderr, soft_wrap=True, emoji=False, highlight=False)
+
+
+def failed(message: str, code: ExitCode) -> typer.Exit:
+    """The sentence is shown; raise what comes back."""
+    console(stderr=True).print(f"[red]{escape(message)}[/]")
+    return typer.Exit(code)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """What goes wrong in the block ends the program with a sentence and an exit code."""
+    try:
+        yield
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        raise failed("\n".join(lines), ExitCode.USAGE) from None
+    except (CommandRejectedError, CommandDeadLetteredError) as no:
+        raise failed(str(no), ExitCode.REFUSED) from None
+    except QueryFailedError as no:
+        raise failed(str(no), ExitCode.UNREACHABLE if no.code in _NOBODY_ANSWERED else ExitCode.REFUSED) from None
+    except (NotConfirmedError, OutcomeTimeoutError) as error:
+        raise failed(str(error), ExitCode.UNREACHABLE) from None
+    except (AuthenticationError, ProbableAuthenticationError, ConnectionClosed, InvalidFrameError):
+        message = "RabbitMQ refuses this user, password or virtual host: check HEROES_RABBITMQ_URL"
+        raise failed(message, ExitCode.USAGE) from None
+    except (AMQPError, OSError) as error:
+        message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
+        raise failed(message, ExitCode.UNREACHABLE) from None

@@ -151,14 +151,19 @@ class HeroesClient:
         """Events, each acknowledged when the body of the loop is done with it; see `Follower`."""
         return Follower(self._url, queue, from_, remember).follow()
 
-    async def _applied(self, command: Command, kind: type[E]) -> E:
+    async def applied(self, command: Command) -> AnyEvent | BatchReply:
+        """What the command made true. Raises: as `call`, and CommandRejectedError, CommandDeadLetteredError."""
         outcome = await self._outcome(command)
         if isinstance(outcome, CommandRejected):
             raise CommandRejectedError(outcome.data.code, outcome.data.detail, outcome.data.operation)
         if isinstance(outcome, CommandDeadLettered):
             raise CommandDeadLetteredError(outcome.data.reason, outcome.data.detail)
+        return outcome
+
+    async def _applied(self, command: Command, kind: type[E]) -> E:
+        outcome = await self.applied(command)
         if not isinstance(outcome, kind):
-            raise CommandRejectedError("invalid_reply", f"a {outcome.type} is no outcome of {command.type}")
+            raise ClientError(f"a {outcome.type} is no outcome of {command.type}")
         return outcome
 
     async def _outcome(self, command: Command) -> AnyEvent | BatchReply:

@@ -12,7 +12,7 @@ import pytest_asyncio
 
 from contracts.channels import COMMANDS, command_queues
 from contracts.envelope import Command
-from tests.harness.broker_outages import ALARMS, OUTAGES, Outage, closed_politely
+from tests.harness.broker_outages import ALARMS, OUTAGES, Outage, closed_politely, own_rabbitmq
 from tests.harness.cable import Cable
 from tests.harness.commands import create
 from tests.harness.recorder import Recorder
@@ -32,8 +32,8 @@ def _marked(names: Iterable[str], *, always: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[PrivateRabbitMQ]:
-    """A RabbitMQ that nobody else uses."""
-    with PrivateRabbitMQ() as broker:
+    """A RabbitMQ that nobody else uses and that can be killed."""
+    with own_rabbitmq() as broker:
         yield broker
 
 

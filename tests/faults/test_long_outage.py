@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from contracts.envelope import Command
+from tests.harness.broker_outages import own_rabbitmq
 from tests.harness.commands import create
 from tests.harness.ledger import announced, everything_heard, send_all
 from tests.harness.outages import OUTAGES, Site
@@ -33,7 +34,7 @@ def site() -> Iterator[Site]:
 @pytest.fixture(scope="module")
 def impatient() -> Iterator[PrivateRabbitMQ]:
     """A broker that takes back what a consumer holds for 3 s, and looks every second; it hands out three times."""
-    with PrivateRabbitMQ() as broker:
+    with own_rabbitmq() as broker:
         broker.control("eval", f"application:set_env(rabbit, consumer_timeout, {CONSUMER_TIMEOUT_SECONDS * 1000}).")
         broker.control("eval", "application:set_env(rabbit, channel_tick_interval, 1000).")
         limit = f'{{"delivery-limit":{LIMIT}}}'

@@ -3,10 +3,25 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
 
+import pytest
+
+from worker.local.errors import LocalServicesError
 from worker.local.rabbitmq import PrivateRabbitMQ
+
+
+@contextmanager
+def own_rabbitmq() -> Iterator[PrivateRabbitMQ]:
+    """A broker that may be killed; where there can be none (Docker alone, say), the test says so and is skipped."""
+    with ExitStack() as stack:
+        try:
+            broker = stack.enter_context(PrivateRabbitMQ())
+        except LocalServicesError as error:
+            pytest.skip(f"needs a RabbitMQ of its own: {error}")
+        yield broker
+
 
 Outage = Callable[[PrivateRabbitMQ], AbstractAsyncContextManager[None]]
 

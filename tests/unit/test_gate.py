@@ -71,6 +71,26 @@ async def test_when_the_probes_succeed_one_goes_ahead_and_the_others_wait_for_it
     assert gate.openings == 1
 
 
+async def test_a_long_outage_is_a_line_at_its_begin_one_now_and_then_and_one_at_its_end(
+    gate: Gate, service: Service, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "_REMINDER_SECONDS", 0.2)
+    service.is_away = True
+    gate.close("gone")
+
+    async def reminded() -> bool:
+        return caplog.text.count("gate closed for") >= 2
+
+    await eventually(reminded, "two reminders")
+    probed = service.probed
+    service.is_away = False
+    await eventually(lambda: _is_open(gate), "the gate is open")
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("gate closed: gone")
+    assert lines[-1].startswith("gate open after")
+    assert probed > 4 * len(lines), "a line is rare among the probes"
+
+
 async def test_while_the_probes_fail_nobody_is_tried(gate: Gate, service: Service) -> None:
     passed: list[int] = []
     service.is_away = True

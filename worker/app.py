@@ -7,7 +7,7 @@ the queues first of all.
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -44,6 +44,8 @@ from worker.settings import Settings
 from worker.sweeper import Sweeper
 
 _QUERIES_IN_HAND = 32
+_CLOSE_SECONDS = 1.0
+_CLOSING_SECONDS = 3.0  # of the time to leave: for what comes after the last command
 
 T = TypeVar("T")
 
@@ -82,7 +84,7 @@ async def running_worker(settings: Settings, entity: Entity = OURS) -> AsyncIter
         await _verify(settings, database)
         keep = partial(keep_connected, settings.rabbitmq_url, f"{settings.worker_id} publishes")
         publishing = await _patiently(settings, keep)
-        stack.push_async_callback(publishing.close)
+        stack.push_async_callback(_soon, publishing.close)
         worker = _assemble(settings, entity, database, publishing)
         stack.push_async_callback(worker.gate.stop)
         await _start(settings, worker, stack)
@@ -95,7 +97,7 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
         pool_size=settings.concurrency,
         statement_timeout_seconds=settings.statement_timeout_seconds,
     )
-    stack.push_async_callback(database.close)
+    stack.push_async_callback(_soon, database.close)
     shown = without_password(settings.database_url)
     await schema.wait_until_reachable(database.side_engine, shown, settings.startup_timeout_seconds)
     return database
@@ -153,16 +155,17 @@ async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> N
     """Everything runs, the intake last; leaving goes the other way round."""
     for work in (worker.pipeline.marker.run(), worker.sweeper.run(), worker.gate.watch()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
-    stack.push_async_callback(worker.pipeline.marker.flush)
+    stack.push_async_callback(_soon, worker.pipeline.marker.flush)
     stack.push_async_callback(worker.pipeline.unit_of_work.suspects.finish)
     stack.push_async_callback(worker.pipeline.replies.finish)
     health = HealthServer(settings.http_host, settings.http_port, worker.problems)
     stack.push_async_callback(health.stop)
     await health.start()
     _log.info("health at %s/readyz", health.url)
-    stack.push_async_callback(worker.intake.stop)
+    stack.push_async_callback(_soon, worker.intake.stop)
     await _patiently(settings, worker.intake.start)
-    stack.push_async_callback(_leave, worker, settings.shutdown_timeout_seconds)
+    timeout_seconds = settings.shutdown_timeout_seconds
+    stack.push_async_callback(_leave, worker, max(timeout_seconds - _CLOSING_SECONDS, timeout_seconds / 2))
     attendance = Attendance(worker.intake, worker.gate, settings.outage_release_seconds)
     stack.push_async_callback(_ended, asyncio.create_task(attendance.run()))
     _log.info("worker %s takes commands from %s", settings.worker_id, without_password(settings.rabbitmq_url))
@@ -174,6 +177,13 @@ async def _leave(worker: Worker, timeout_seconds: float) -> None:
         _log.info("left: everything in hand is finished")
     else:
         _log.warning("left with commands unfinished after %g s: the broker hands them out again", timeout_seconds)
+
+
+async def _soon(close: Callable[[], Awaitable[object]]) -> None:
+    """Closed politely, if the other end answers at all: nothing that counts is left to do by now."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_CLOSE_SECONDS):
+            await close()
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:

@@ -6,6 +6,7 @@ away, 4 schema or topology missing or wrong.
 
 import asyncio
 import logging
+import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -16,7 +17,7 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
-from worker.errors import RefuseToStartError
+from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
 from worker.operations.send import send_app
@@ -84,7 +85,7 @@ async def _work(settings: Settings) -> None:
     asked_to_leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(wanted, _leave_or_end, asked_to_leave)
+        loop.add_signal_handler(wanted, _leave_or_end, asked_to_leave, settings.shutdown_timeout_seconds)
     leaving = loop.create_task(asked_to_leave.wait())
     async with AsyncExitStack() as stack:
         starting = loop.create_task(stack.enter_async_context(running_worker(settings)))
@@ -97,10 +98,16 @@ async def _work(settings: Settings) -> None:
             await asyncio.wait((starting,))
 
 
-def _leave_or_end(asked_to_leave: asyncio.Event) -> None:
+def _leave_or_end(asked_to_leave: asyncio.Event, timeout_seconds: float) -> None:
     if asked_to_leave.is_set():
         signal.raise_signal(signal.SIGKILL)  # the broker hands out again whatever is left; nothing is lost by it
     asked_to_leave.set()
+    asyncio.get_running_loop().call_later(timeout_seconds, _out_of_time)
+
+
+def _out_of_time() -> None:
+    logging.getLogger(__name__).warning("leaving took too long, ending now: the broker hands out again what is left")
+    os._exit(ExitCode.DONE)
 
 
 def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:

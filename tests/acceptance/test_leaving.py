@@ -13,6 +13,7 @@ import pytest_asyncio
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
+from tests.harness.cable import Cable
 from tests.harness.commands import create
 from tests.harness.ledger import announced, delivery_count, everything_heard, leftovers, send_all
 from tests.harness.program import heroes
@@ -205,3 +206,27 @@ async def test_a_process_that_can_not_finish_is_gone_in_time_and_at_a_second_sig
         await announced(wire, commands)
     await _assert_each_applied_once(stage, wire, commands)
     assert await leftovers(stage) == []
+
+
+async def test_a_process_whose_connections_lead_nowhere_is_gone_in_time_too(stage: Stage, wire: Wire) -> None:
+    """Nothing that it says is heard any more, by the broker nor by the database."""
+    commands, seconds = _creates("Nowhere", 30), 5
+    loop = asyncio.get_running_loop()
+    async with Cable.to(stage.rabbitmq_url) as amqp, Cable.to(stage.database_url) as sql:
+        beyond = replace(stage, rabbitmq_url=amqp.url, database_url=sql.url)
+        environment = beyond.environment(HEROES_SHUTDOWN_TIMEOUT_SECONDS=str(seconds))
+        async with _hero_table_locked(stage), heroes(environment, "worker") as program:
+            await program.said("takes commands")
+            await send_all(wire, commands)
+            await _some_wait_for_the_table(stage)
+            amqp.swallow()
+            sql.swallow()
+            program.tell(signal.SIGTERM)
+            told_at = loop.time()
+            assert await program.ended() == 0, program.output
+            assert loop.time() - told_at < seconds + 1
+        amqp.cut()
+        sql.cut()
+    async with running_worker(stage.settings()):
+        await announced(wire, commands)
+    await _assert_each_applied_once(stage, wire, commands)

@@ -22,7 +22,7 @@ from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 
 from worker.messaging.settlement import Settlement
 
-_RPC_TIMEOUT_SECONDS = 5
+_RPC_TIMEOUT_SECONDS = 1
 _ATTACH_TIMEOUT_SECONDS = 20  # 3.10 takes its time to accept a consumer after a restart
 _CONNECT_TIMEOUT_SECONDS = 5
 _RECONNECT_SECONDS = 1.0

@@ -36,9 +36,11 @@ def configure_logging(log_format: str, log_level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(log_level)
-    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)  # whoever connects says it in a sentence
-    for noisy in ("aiormq", "aio_pika", "alembic", "uvicorn", "asyncio"):
+    for noisy in ("aiormq", "alembic", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
+    # Whoever connects says it in a sentence, once; they would say it each second, for each connection and channel.
+    for flooding in ("aiormq.connection", "aio_pika"):
+        logging.getLogger(flooding).setLevel(logging.CRITICAL)
 
 
 def _without_messages(record: logging.LogRecord) -> bool:

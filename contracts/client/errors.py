@@ -17,7 +17,10 @@ class OutcomeTimeoutError(ClientError):
     """The broker has the command, and no outcome came in time: unknown. Resending the same command is safe."""
 
     def __init__(self, command_id: str) -> None:
-        super().__init__(f"no outcome of command {command_id} yet; sending the same command again is safe")
+        super().__init__(
+            f"no outcome of command {command_id} yet: is a worker at work? Sending the same command again is safe,"
+            " with this very id"
+        )
         self.command_id = command_id
 
 

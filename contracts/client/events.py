@@ -43,7 +43,12 @@ class Follower:
         self._adapter: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 
     async def follow(self) -> AsyncGenerator[AnyEvent, None]:
-        """Event after event, without end; the connection may be lost and come back meanwhile."""
+        """Event after event, without end; the connection may be lost and come back meanwhile.
+
+        Raises:
+            ConnectionError: the broker can't be reached at all, or refuses the user.
+        """
+        await (await connect(self._url)).close()
         while True:
             try:
                 async with await connect(self._url) as connection:

@@ -14,6 +14,8 @@ from tests.faults.nemesis import LENGTHS, plan, planned_seconds
 
 ROOT = Path(__file__).parents[2]
 COMMANDS, FAULTS, TIMEOUT_SECONDS = 600, 3, 300
+pytestmark = pytest.mark.fault  # a minute each: CI runs them by themselves
+
 SEEDS = (5, 9)  # with three workers and with one
 
 

@@ -330,6 +330,14 @@ async def test_a_batch_file_with_a_mistake_is_told_by_its_line_and_one_that_is_r
     (await press.run(stage.environment(), "send", "batch", str(tmp_path / "none"))).ends(USAGE, "can't be read")
 
 
+async def test_events_without_a_broker_says_so_and_is_no_empty_history(press: Press, services: Services) -> None:
+    nowhere = services.rabbitmq_url.rpartition("/")[0] + "/nowhere"
+    said = await press.run({"HEROES_RABBITMQ_URL": nowhere}, "events", "--from-start", "--no-follow")
+    said.ends(USAGE, "RabbitMQ refuses")
+    said = await press.run({"HEROES_RABBITMQ_URL": "amqp://a:b@127.0.0.1:1/v"}, "events", "--no-follow")
+    said.ends(UNREACHABLE, "can't be reached")
+
+
 async def test_events_shows_history_from_the_start(press: Press, stage: Stage, worker: Worker) -> None:
     environment = stage.environment()
     (await press.run(environment, "send", "create", "--name", "Followed", "--secret-name", "Zx9Qk7")).ends(DONE)
@@ -376,7 +384,7 @@ async def test_send_refuses_what_is_no_command(press: Press, stage: Stage, argum
 async def test_send_says_when_nobody_answers(press: Press, fresh: Stage) -> None:
     await prepare.prepare_broker(fresh.settings())
     said = await press.run(fresh.environment(), "send", "--timeout-seconds", "0.5", "delete", "1")
-    said.ends(UNREACHABLE, "no outcome of command", "sending the same command again is safe")
+    said.ends(UNREACHABLE, "no outcome of command", "Sending the same command again is safe")
 
 
 @pytest.mark.parametrize(

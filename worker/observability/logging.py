@@ -36,11 +36,12 @@ def configure_logging(log_format: str, log_level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(log_level)
-    for noisy in ("aiormq", "alembic", "uvicorn", "asyncio"):
+    for noisy in ("alembic", "uvicorn", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelName(log_level)))
     # Whoever connects says it in a sentence, once; they would say it each second, for each connection and channel.
     for flooding in ("aiormq.connection", "aio_pika"):
         logging.getLogger(flooding).setLevel(logging.CRITICAL)
+    logging.getLogger("aiormq").setLevel(logging.ERROR)
 
 
 def _without_messages(record: logging.LogRecord) -> bool:

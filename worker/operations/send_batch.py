@@ -26,7 +26,15 @@ _OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
 
 _File = Annotated[Path, typer.Argument(help="One JSON operation a line; - for standard input.", show_default=False)]
 _Again = Annotated[bool, typer.Option("--again", help="Do it once more, even if this very file was sent before.")]
-_Size = Annotated[int, typer.Option("--size", min=1, max=_AT_ONCE, help="Operations that take effect together.")]
+_Size = Annotated[
+    int,
+    typer.Option(
+        "--size",
+        min=1,
+        max=_AT_ONCE,
+        help="Operations that take effect together, all or none. With another size the file is another one.",
+    ),
+]
 
 
 def send_batch(
@@ -42,7 +50,7 @@ def send_batch(
         text = sys.stdin.read() if str(file) == "-" else _read(file)
         groups = list(_groups(_operations(text), size))
         done = asyncio.run(_send(rabbitmq_url, groups, timeout_seconds, salt))
-    console().print(f"[green]✓[/] {done} operations")
+    console().print(f"[green]✓[/] {done} operations [dim](this file sent again changes nothing; --again does)[/]")
 
 
 async def _send(url: str, groups: Sequence[Sequence[Operation]], timeout_seconds: float, salt: str) -> int:
@@ -55,10 +63,9 @@ async def _send(url: str, groups: Sequence[Sequence[Operation]], timeout_seconds
                     await client.batch(group, id=_id(f"{salt}{done}", group))
                 except (CommandRejectedError, CommandDeadLetteredError) as no:
                     index = (getattr(no, "operation", None) or 0) + done + 1
-                    message = (
-                        f"operation {index}: {no}; the {done} before its group took effect, it and the rest did not"
-                    )
-                    raise failed(message, ExitCode.REFUSED) from None
+                    before = f"the first {done} operations took effect" if done else "nothing took effect"
+                    told = f"operation {index}: {no}; {before}: mend it and send the file again"
+                    raise failed(told, ExitCode.REFUSED) from None
                 done += len(group)
                 progress.advance(task, len(group))
     return done

@@ -44,15 +44,21 @@ class Caller:
             NotConfirmedError: the broker may or may not have the command.
             OutcomeTimeoutError: the broker has it, but no outcome came in time.
         """
+        confirmed = False
         async with self._in_flight, self._reply() as (correlation_id, reply):
 
             async def send() -> Session:
-                return await self._confirmed(command, correlation_id=correlation_id)
+                nonlocal confirmed
+                session = await self._confirmed(command, correlation_id=correlation_id)
+                confirmed = True
+                return session
 
             try:
                 return await self._answered(send, reply)
             except TimeoutError:
-                raise OutcomeTimeoutError(command.id) from None
+                if confirmed:
+                    raise OutcomeTimeoutError(command.id) from None
+                raise NotConfirmedError(command.id, _NO_ANSWER) from None
 
     async def ask(self, query: Query) -> bytes:
         """The reply to a query.

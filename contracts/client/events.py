@@ -16,7 +16,8 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.channels import EVENT_LOG, EVENTS
-from contracts.client.link import connect
+from contracts.client.errors import ClientError
+from contracts.client.link import REFUSALS, connect
 from contracts.heroes import AnyEvent
 
 _PREFETCH = 100
@@ -47,6 +48,7 @@ class Follower:
 
         Raises:
             ConnectionError: the broker can't be reached at all, or refuses the user.
+            ClientError: the queue can't be had, or there is no event log.
         """
         await (await connect(self._url)).close()
         while True:
@@ -56,6 +58,8 @@ class Follower:
                     await channel.set_qos(prefetch_count=_PREFETCH)
                     async for event in self._from_one_connection(channel):
                         yield event
+            except REFUSALS as error:
+                raise ClientError(f"these events can't be followed: {error}") from error
             except CONNECTION_EXCEPTIONS:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _RECONNECT_SECONDS)  # noqa: S311 - not a secret
 

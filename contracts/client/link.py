@@ -23,11 +23,18 @@ CONNECT_TIMEOUT_SECONDS = 5
 HEARTBEAT_SECONDS = 10
 _RECONNECT_SECONDS = 0.5
 
+# The broker answers like this again, however often it is asked.
+REFUSALS = (
+    aiormq.exceptions.ChannelAccessRefused,
+    aiormq.exceptions.ChannelNotFoundEntity,
+    aiormq.exceptions.ChannelPreconditionFailed,
+)
+
 OnReply = Callable[[str, bytes], None]
 
 
 class Refused(Exception):  # noqa: N818 - never leaves this package
-    """The broker answered, and it was a no: sending again would not help."""
+    """The broker answered, and it was a no: sending again at once would not help."""
 
 
 class Lost(Exception):  # noqa: N818 - never leaves this package
@@ -47,8 +54,8 @@ class Session:
         """The broker has taken it.
 
         Raises:
-            Lost: it may or may not have.
-            Refused: it has not, and never will.
+            Lost: it may or may not have; ask again.
+            Refused: it said no. Whatever else was under way on the channel is told the same, since a no closes it.
         """
         try:
             underlay = cast("aiormq.Channel", await self.channel.get_underlay_channel())
@@ -66,10 +73,10 @@ class Session:
             if task is None or task.cancelling():
                 raise
             raise Lost("the connection was lost") from error  # nobody cancelled us: it died under a confirm
-        except (aiormq.exceptions.PublishError, aiormq.exceptions.DeliveryError) as error:
-            raise Refused(f"{type(error).__name__} at exchange {exchange}") from error
         except aiormq.exceptions.ChannelNotFoundEntity as error:
             raise Refused(f"there is no exchange {exchange}: run heroes setup") from error
+        except (aiormq.exceptions.PublishError, aiormq.exceptions.DeliveryError, *REFUSALS) as error:
+            raise Refused(f"{type(error).__name__} at exchange {exchange}") from error
         except CONNECTION_EXCEPTIONS as error:
             raise Lost(type(error).__name__) from error
         except BaseException as error:

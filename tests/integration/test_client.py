@@ -23,6 +23,7 @@ from contracts.heroes import CommandDeadLettered, CommandRejected, HeroCreated, 
 from tests.harness.cable import Cable
 from tests.harness.commands import create, delete, update
 from tests.harness.stage import Stage, eventually
+from tests.harness.users import management_of, user
 from worker.app import Worker, running_worker
 from worker.local import Services
 from worker.messaging import topology
@@ -210,6 +211,29 @@ async def test_a_blocked_broker_is_a_clear_error_in_time(idle: str) -> None:
         with pytest.raises(NotConfirmedError, match=f"command {command.id} was not confirmed") as late:
             await client.send(command)
     assert late.value.command_id == command.id
+
+
+async def test_a_call_that_the_broker_never_took_says_that_and_not_that_no_outcome_came(idle: str) -> None:
+    async with Cable.to(idle) as cable, HeroesClient(cable.url, timeout_seconds=1) as client:
+        cable.swallow()
+        with pytest.raises(NotConfirmedError):
+            await client.call(create())
+
+
+async def test_a_message_that_the_broker_does_not_take_from_this_user_is_refused_at_once(
+    services: Services, idle: str
+) -> None:
+    """Connecting again and again would not help, and would last until the time is over."""
+    async with (
+        management_of(services) as management,
+        user(management, idle, configure=".*", write="^$") as url,
+        HeroesClient(url, timeout_seconds=60) as client,
+        asyncio.timeout(10),
+    ):
+        with pytest.raises(NotConfirmedError, match="ChannelAccessRefused"):
+            await client.send(create())
+        with pytest.raises(QueryFailedError, match="ChannelAccessRefused"):
+            await client.get(1)
 
 
 async def test_the_named_methods_return_typed_events(client: HeroesClient) -> None:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import aio_pika
+import pytest
 import pytest_asyncio
 
-from contracts.client import HeroesClient
+from contracts.client import ClientError, HeroesClient
 from contracts.heroes import AnyEvent, HeroCreated
 from tests.harness.cable import Cable
 from tests.harness.stage import Stage
@@ -111,6 +112,18 @@ async def test_a_lost_connection_is_no_end_of_the_events(stage: Stage, client: H
                 if number % 7 == 3:
                     cable.cut()
             assert await following == [f"{queue} {number:02d}" for number in range(20)]
+
+
+async def test_a_queue_that_can_not_be_had_is_said_so_and_not_tried_for_ever(
+    stage: Stage, client: HeroesClient
+) -> None:
+    """It stands there with other arguments, say: nothing will change by waiting."""
+    queue = _fresh()
+    async with await aio_pika.connect(stage.rabbitmq_url) as connection:
+        await (await connection.channel()).declare_queue(f"heroes.events.{queue}", durable=True)
+    async with aclosing(client.events(queue)) as events, asyncio.timeout(10):
+        with pytest.raises(ClientError, match="PRECONDITION_FAILED"):
+            await anext(events)
 
 
 async def _declared(client: HeroesClient, queue: str) -> None:

@@ -126,6 +126,19 @@ async def test_many_that_migrate_at_once_do_it_one_after_the_other(fresh: str, e
     assert await asked(engine, "SELECT count(*) FROM alembic_version") == 1
 
 
+async def test_a_database_of_the_first_days_is_brought_there_with_what_it_holds(engine: AsyncEngine) -> None:
+    """Then 0001 made the inbox, too."""
+    await schema.migrate(engine)
+    await told(engine, "DROP TABLE suspect")
+    await told(engine, "UPDATE alembic_version SET version_num = '0001'")
+    kept = "INSERT INTO inbox (command_id, command_type, fingerprint) VALUES (gen_random_uuid(), 'x', '')"
+    await told(engine, kept)
+    await schema.migrate(engine)
+    await schema.verify(engine)
+    assert await asked(engine, "SELECT count(*) FROM inbox") == 1
+    assert "suspect" in await tables_of(engine)
+
+
 async def test_a_migration_that_fails_leaves_nothing_behind(engine: AsyncEngine) -> None:
     """All of it is one transaction."""
     await told(engine, "CREATE TABLE inbox (in_the_way integer)")

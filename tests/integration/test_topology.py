@@ -3,9 +3,8 @@
 import asyncio
 import gc
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import aio_pika
 import httpx
@@ -14,6 +13,7 @@ import pytest_asyncio
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
 from contracts.channels import command_queues
+from tests.harness.users import PASSWORD, management_of, user
 from worker.errors import ExitCode, SettingsError, TopologyError, UnreachableError
 from worker.local import Services
 from worker.messaging import topology
@@ -46,7 +46,7 @@ async def connection(url: str) -> AsyncIterator[AbstractConnection]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def management(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{services.management_url}/api", trust_env=False, timeout=20) as client:
+    async with management_of(services) as client:
         yield client
 
 
@@ -243,23 +243,6 @@ async def test_a_rejected_command_goes_to_the_dead_letters_with_the_brokers_reas
     assert "x-death" in letter.headers
 
 
-@asynccontextmanager
-async def user(management: httpx.AsyncClient, url: str, *, configure: str | None) -> AsyncIterator[str]:
-    """The URL for a fresh user with these rights, or with none at all, to the virtual host."""
-    host = urlsplit(url).path[1:]
-    name, password = f"{host}-user", "Zx9Qk7-password"
-    (await management.put(f"/users/{name}", json={"password": password, "tags": ""})).raise_for_status()
-    try:
-        if configure is not None:
-            rights = {"configure": configure, "write": ".*", "read": ".*"}
-            (await management.put(f"/permissions/{host}/{name}", json=rights)).raise_for_status()
-        address = urlsplit(url)
-        where = f"{quote(name)}:{password}@{address.hostname}:{address.port}"
-        yield address._replace(netloc=where).geturl()
-    finally:
-        await management.delete(f"/users/{name}")
-
-
 async def test_a_user_who_may_not_declare_is_told_so(management: httpx.AsyncClient, url: str) -> None:
     async with user(management, url, configure="^$") as theirs, connected(theirs, within_seconds=5) as connection:
         with pytest.raises(TopologyError, match="this user may not declare it; run this as the user who may"):
@@ -285,7 +268,7 @@ async def test_a_user_without_any_right_to_the_virtual_host_is_told_at_once(
         with pytest.raises(SettingsError, match="does the virtual host exist, and may this user use it") as refused:
             async with connected(theirs, within_seconds=60):
                 pytest.fail("was let in")
-        assert "Zx9Qk7" not in str(refused.value)
+        assert PASSWORD not in str(refused.value)
 
 
 @pytest.mark.usefixtures("collected")
@@ -313,7 +296,7 @@ async def test_a_broker_that_does_not_answer_is_given_up_in_time() -> None:
         with pytest.raises(UnreachableError, match=r"did not answer within 0\.1 s: is it running") as refused:
             async with connected("amqp://u:Zx9Qk7@127.0.0.1:1/v", within_seconds=0.1):
                 pytest.fail("was let in")
-    assert "Zx9Qk7" not in str(refused.value)
+    assert PASSWORD not in str(refused.value)
 
 
 async def test_the_brokers_version_is_known(connection: AbstractConnection, management: httpx.AsyncClient) -> None:

@@ -148,7 +148,7 @@ async def _exists(connection: AbstractConnection, thing: Exchange | Queue) -> bo
         await look(thing.name, ensure=True)
     except ChannelNotFoundEntity as error:
         if _NODE_IS_DOWN in str(error):
-            raise
+            raise ConnectionError(f"{thing.kind} {thing.name}: its node is not there just now") from error
         return False
     except ChannelAccessRefused:
         raise TopologyError(f"{thing.kind} {thing.name}: this user has no permission for it") from None

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from contracts.client import (
+    ClientError,
     CommandDeadLetteredError,
     CommandRejectedError,
     NotConfirmedError,
@@ -73,6 +74,8 @@ def explained() -> Iterator[None]:
         raise failed(str(no), ExitCode.UNREACHABLE if no.code in _NOBODY_ANSWERED else ExitCode.REFUSED) from None
     except (NotConfirmedError, OutcomeTimeoutError) as error:
         raise failed(str(error), ExitCode.UNREACHABLE) from None
+    except ClientError as error:
+        raise failed(str(error), ExitCode.UNPREPARED) from None
     except (AuthenticationError, ProbableAuthenticationError, ConnectionClosed, InvalidFrameError):
         message = "RabbitMQ refuses this user, password or virtual host: check HEROES_RABBITMQ_URL"
         raise failed(message, ExitCode.USAGE) from None

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from worker.errors import RefuseToStartError
+from worker.errors import RefuseToStartError, UnreachableError
 from worker.messaging import topology
 from worker.messaging.connection import connected, server_version, without_password
 from worker.persistence import schema
@@ -57,6 +57,8 @@ async def check_broker(settings: Settings) -> list[Finding]:
             wrong = await topology.faults(connection, settings.event_log_retention_days)
     except RefuseToStartError as error:
         return [Finding(part, error)]
+    except ConnectionError as error:  # it answered a moment ago
+        return [Finding(part, UnreachableError(f"it went away in the middle: {error}"))]
     well = Finding("topology", note="exchanges and queues; heroes setup restores bindings, which AMQP does not show")
     return [Finding(part, note=_about(version)), *([Finding("topology", fault) for fault in wrong] or [well])]
 

@@ -26,11 +26,19 @@ def upgrade() -> None:
         sa.Column("handled_at", _MOMENT, server_default=sa.text("now()"), nullable=False),
         sa.Column("published_at", _MOMENT),
         sa.PrimaryKeyConstraint("command_id", name="pk_inbox"),
+        if_not_exists=True,  # the first form of 0001 made it, with its indexes
     )
     unpublished = sa.text("published_at IS NULL")
-    op.create_index("ix_inbox_unpublished", "inbox", ["handled_at"], postgresql_where=unpublished)
+    op.create_index("ix_inbox_unpublished", "inbox", ["handled_at"], postgresql_where=unpublished, if_not_exists=True)
     ranges = {"pages_per_range": 32}
-    op.create_index("ix_inbox_handled_at", "inbox", ["handled_at"], postgresql_using="brin", postgresql_with=ranges)
+    op.create_index(
+        "ix_inbox_handled_at",
+        "inbox",
+        ["handled_at"],
+        postgresql_using="brin",
+        postgresql_with=ranges,
+        if_not_exists=True,
+    )
     # Inserted and pruned all day: vacuum after a fixed number of changes, not after a share of a large table.
     op.execute(
         "ALTER TABLE inbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,"

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import aio_pika
 import pytest
@@ -24,22 +24,9 @@ from tests.harness.cable import Cable
 from tests.harness.commands import create, delete, update
 from tests.harness.stage import Stage, eventually
 from tests.harness.users import management_of, user
-from worker.app import Worker, running_worker
+from worker.app import Worker
 from worker.local import Services
 from worker.messaging import topology
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def worker(stage: Stage) -> AsyncIterator[Worker]:
-    async with running_worker(stage.settings(shutdown_timeout_seconds=5)) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(stage: Stage, worker: Worker) -> AsyncIterator[HeroesClient]:
-    """A client where a worker is at work."""
-    async with HeroesClient(stage.rabbitmq_url, timeout_seconds=20) as connected:
-        yield connected
 
 
 @pytest.fixture

@@ -8,29 +8,13 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
-import pytest_asyncio
 
 from contracts.client import ClientError, HeroesClient
 from contracts.heroes import AnyEvent, HeroCreated
 from tests.harness.cable import Cable
 from tests.harness.stage import Stage
-from worker.app import Worker, running_worker
 
 DEADLINE_SECONDS = 30
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def worker(stage: Stage) -> AsyncIterator[Worker]:
-    """At work for the whole module."""
-    async with running_worker(stage.settings(shutdown_timeout_seconds=5)) as running:
-        yield running
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def client(stage: Stage, worker: Worker) -> AsyncIterator[HeroesClient]:
-    """Publishes and follows."""
-    async with HeroesClient(stage.rabbitmq_url, timeout_seconds=20) as connected:
-        yield connected
 
 
 async def _create(client: HeroesClient, *names: str) -> None:

@@ -45,7 +45,7 @@ class Answering:
             return Rejection("invalid_query", query.letter.detail)
         if self.gate.closed_because is not None:
             return _UNAVAILABLE
-        result = await caught(self.answers[query.type](self.sessions, query.data))
+        result = await caught(self.answers[query.type], self.sessions, query.data)
         if not isinstance(result, Failure):
             return result
         if translated(result.error) is None:

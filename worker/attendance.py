@@ -33,7 +33,7 @@ class Attendance:
         while True:
             # Not all workers at the same moment, say after a restart of the broker.
             await asyncio.sleep(random.uniform(0.5, 1) * _LOOK_SECONDS)  # noqa: S311 - not a secret
-            failure = await caught(self.look())
+            failure = await caught(self.look)
             if isinstance(failure, Failure):
                 _log.warning("looking after the queues failed: %s", type(failure.error).__name__)
 

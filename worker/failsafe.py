@@ -5,12 +5,13 @@ the future of a pending confirm, and whoever waits for it sees CancelledError th
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from worker.errors import PublishNotConfirmedError
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -21,10 +22,13 @@ class Failure:
     error: Exception
 
 
-async def caught(work: Awaitable[T]) -> T | Failure:
-    """The result of `work`, or its failure; what is no `Exception`, and a real cancellation, pass through."""
+async def caught(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+    """The result of `work(…)`, or its failure; what is no `Exception`, and a real cancellation, pass through.
+
+    The work is called here, not by the caller: a task that is cancelled before its first step leaves nothing unawaited.
+    """
     try:
-        return await work
+        return await work(*args, **kwargs)
     except asyncio.CancelledError:
         if cancelled_for_real():
             raise

@@ -78,7 +78,7 @@ class Retry:
         openings: int | None = None  # of the gate, when this work last found a service away
         while True:
             await self._gate.passed()
-            result = await caught(work())
+            result = await caught(work)
             if not isinstance(result, Failure):
                 self._gate.well()
                 return result

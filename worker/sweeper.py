@@ -41,7 +41,7 @@ class Sweeper:
             if self.gate.closed_because:
                 continue
             for work in (self.sweep, self.prune):
-                result = await caught(work())
+                result = await caught(work)
                 if isinstance(result, Failure):
                     _log.warning(
                         "%s failed, next round in %g s: %s",

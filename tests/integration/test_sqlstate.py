@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -41,7 +42,7 @@ async def engine_for(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
-async def error_of(work: Awaitable[object]) -> Exception:
+async def error_of(work: Callable[[], Awaitable[object]]) -> Exception:
     failure = await caught(work)
     assert isinstance(failure, Failure), "nothing was raised"
     return failure.error
@@ -55,7 +56,7 @@ async def failing(engine: AsyncEngine, *statements: str) -> Exception:
             for statement in statements:
                 await connection.execute(text(statement))
 
-    return await error_of(run())
+    return await error_of(run)
 
 
 def assert_costs_an_attempt(error: Exception, sqlstate: str) -> None:
@@ -125,7 +126,7 @@ async def test_a_deadlock_costs_one_of_the_two_an_attempt(database: Database) ->
             await both_have_one.wait()
             await connection.execute(update, {"id": second})
 
-    ends = await asyncio.gather(caught(lock(1, 2)), caught(lock(2, 1)))
+    ends = await asyncio.gather(caught(lock, 1, 2), caught(lock, 2, 1))
     (failure,) = [end for end in ends if isinstance(end, Failure)]
     assert_costs_an_attempt(failure.error, "40P01")
 
@@ -146,7 +147,7 @@ async def test_a_conflict_between_two_serializable_transactions_costs_an_attempt
         await first.execute(text("SELECT * FROM account"))
         async with database.engine.begin() as second:
             await change(second)
-        assert_costs_an_attempt(await error_of(change(first)), "40001")
+        assert_costs_an_attempt(await error_of(partial(change, first)), "40001")
 
 
 async def test_every_connection_carries_the_servers_own_time_outs(database: Database) -> None:
@@ -186,7 +187,7 @@ async def _assert_away_when_cut(database: Database, cut: str, work: Work, gone: 
             pid.set_result((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
             await work(connection)
 
-    running = asyncio.create_task(error_of(run()))
+    running = asyncio.create_task(error_of(run))
     async with database.side_engine.connect() as other:
         await other.execute(text("SET statement_timeout = 0"))
         await other.execute(text(cut), {"pid": await pid})
@@ -210,7 +211,7 @@ async def test_a_transaction_that_idled_too_long_is_away(database: Database) -> 
                             await other.rollback()
                 await connection.execute(text("SELECT 1"))
 
-        assert_away(await error_of(idle()))
+        assert_away(await error_of(idle))
 
 
 async def test_a_server_that_does_not_answer_in_time_is_away(database: Database) -> None:
@@ -262,7 +263,7 @@ async def test_a_value_that_the_driver_can_not_send_is_our_own_bug(database: Dat
         async with database.sessions.begin() as session:
             await session.execute(insert(HERO).values(name="n", secret_name="s", age=wrong))
 
-    meaning = translated(await error_of(run()))
+    meaning = translated(await error_of(run))
     assert not isinstance(meaning, DatabaseUnavailableError), meaning
 
 
@@ -271,7 +272,7 @@ async def test_an_error_never_tells_the_values_of_a_statement(database: Database
         async with database.sessions.begin() as session:
             await session.execute(insert(HERO).values(name=None, secret_name="Zx9Qk7", age=1))
 
-    error = await error_of(run())
+    error = await error_of(run)
     assert_costs_an_attempt(error, "23502")
     assert "Zx9Qk7" not in str(translated(error))
 

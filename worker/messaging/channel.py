@@ -39,7 +39,7 @@ class ConfirmedChannel:
                 message all the same: publish it again, under the same id.
         """
         used: list[AbstractChannel] = []
-        result = await caught(self._publish(message, (exchange, routing_key, mandatory), used))
+        result = await caught(self._publish, message, (exchange, routing_key, mandatory), used)
         if not isinstance(result, Failure):
             return
         for channel in used:

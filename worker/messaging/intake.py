@@ -71,7 +71,7 @@ class Intake:
         """Every queue is consumed that can be; says which can't. May be called at any time, again and again."""
         self.is_released = False
         lost = await self.unattached()
-        results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach()) for queue in lost))
+        results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach) for queue in lost))
         return [queue for queue, result in zip(lost, results, strict=True) if isinstance(result, Failure)]
 
     async def release(self) -> None:

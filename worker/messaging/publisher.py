@@ -38,7 +38,7 @@ class EventPublisher:
             PublishNotConfirmedError: at least one was not confirmed.
         """
         for wave in _waves(events):
-            results = await asyncio.gather(*(caught(self._publish(event)) for event in wave))
+            results = await asyncio.gather(*(caught(self._publish, event) for event in wave))
             failures = [result for result in results if isinstance(result, Failure)]
             if failures:
                 raise failures[0].error

@@ -44,7 +44,7 @@ class Replies:
     def post(self, message: AbstractIncomingMessage, document: EventDocument) -> None:
         """The answer to this message is on its way."""
         if len(self._under_way) < _UNDER_WAY_AT_MOST:
-            task = asyncio.create_task(caught(self._send(message, document)))
+            task = asyncio.create_task(caught(self._send, message, document))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 

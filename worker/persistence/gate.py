@@ -117,7 +117,7 @@ class Gate:
 
     async def _probe_all(self) -> str | None:
         for name, probe in self._probes.items():
-            result = await caught(_in_time(probe))
+            result = await caught(_in_time, probe)
             if isinstance(result, Failure):
                 return f"{name}: {translated(result.error) or type(result.error).__name__}"
         return None

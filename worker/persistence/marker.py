@@ -49,7 +49,7 @@ class Marker:
         """Every row remembered so far is marked; False: the database is away, and they stay remembered."""
         async with self._one_at_a_time:
             for group in _batched(list(self._unmarked), _GROUP_SIZE):
-                failure = await caught(self._mark(group))
+                failure = await caught(self._mark, group)
                 if isinstance(failure, Failure):
                     _log.debug("marking %d rows failed: %s", len(group), type(failure.error).__name__)
                     self._wake.set()

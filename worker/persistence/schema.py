@@ -88,7 +88,7 @@ async def wait_until_reachable(engine: AsyncEngine, shown_url: str, within_secon
         UnreachableError: it did not answer in time.
     """
     deadline = asyncio.get_running_loop().time() + within_seconds
-    while isinstance(failure := await caught(_ask(engine)), Failure):
+    while isinstance(failure := await caught(_ask, engine), Failure):
         sqlstate = str(getattr(getattr(failure.error, "orig", failure.error), "sqlstate", "") or "")
         if sqlstate[:2] in _REFUSALS:
             raise SettingsError(f"HEROES_DATABASE_URL: {shown_url} {_REFUSALS[sqlstate[:2]]}")

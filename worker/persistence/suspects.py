@@ -57,14 +57,14 @@ class Suspects:
             except BaseException:
                 self._ending[command_id] = asyncio.create_task(self._ended(command_id))
                 raise
-        await caught(self._execute(_FORGET, id=command_id))  # what stays is pruned one day
+        await caught(self._execute, _FORGET, id=command_id)  # what stays is pruned one day
 
     async def finish(self) -> None:
         """This process ends in good order: none of its starts counts, unless the database is away just now."""
         for task in self._ending.values():
             task.cancel()
         if self._has_started:
-            await caught(asyncio.wait_for(self._execute(_END_ALL, process=self._process_id), _FINISH_SECONDS))
+            await caught(self._end_all)
 
     @staticmethod
     async def prune(session: AsyncSession, *, older_than_days: float) -> None:
@@ -81,11 +81,15 @@ class Suspects:
 
     async def _ended(self, command_id: str) -> None:
         while True:
-            ending = self._execute(_END, id=command_id, process=self._process_id)
-            if not isinstance(await caught(ending), Failure):
+            ending = await caught(self._execute, _END, id=command_id, process=self._process_id)
+            if not isinstance(ending, Failure):
                 self._ending.pop(command_id, None)
                 return
             await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _end_all(self) -> None:
+        async with asyncio.timeout(_FINISH_SECONDS):
+            await self._execute(_END_ALL, process=self._process_id)
 
     async def _execute(self, statement: Delete, **parameters: Any) -> None:
         async with self._sessions.begin() as session:

@@ -1,0 +1,56 @@
+"""What must go on looks at a failure and goes on; a real cancellation ends it and leaves nothing behind."""
+
+import asyncio
+import gc
+import warnings
+
+import pytest
+
+from worker.errors import PublishNotConfirmedError
+from worker.failsafe import Failure, caught
+
+
+async def test_a_result_is_handed_on_and_a_failure_is_held() -> None:
+    async def divide(dividend: int, *, by: int) -> float:
+        return dividend / by
+
+    assert await caught(divide, 6, by=3) == 2
+    failure = await caught(divide, 6, by=0)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ZeroDivisionError)
+
+
+async def test_a_future_that_was_cancelled_under_the_work_is_a_failure_and_no_cancellation() -> None:
+    async def wait_for_a_confirm() -> None:
+        confirm = asyncio.get_running_loop().create_future()
+        confirm.cancel()
+        await confirm
+
+    failure = await caught(wait_for_a_confirm)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, PublishNotConfirmedError)
+
+
+async def test_a_real_cancellation_passes_through() -> None:
+    task = asyncio.create_task(caught(asyncio.Event().wait))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_task_cancelled_before_its_first_step_leaves_no_coroutine_behind() -> None:
+    """Python warns later, wherever it is by then, of a coroutine that was made and never awaited."""
+
+    async def publish(document: str) -> None:
+        raise AssertionError(document)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        task = asyncio.create_task(caught(publish, "an event"))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+    assert [str(warning.message) for warning in told] == []

@@ -25,7 +25,7 @@ run: $(INSTALLED) ## Run RabbitMQ, PostgreSQL and a worker until Ctrl-C
 
 .PHONY: test
 test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 .PHONY: faults
 faults: $(INSTALLED) ## Kill, freeze and cut everything while commands flow, and count afterwards (half an hour)

@@ -248,7 +248,9 @@ async def test_a_worker_without_its_tables_or_queues_does_not_start(press: Press
     (await press.run(fresh.environment(), "worker")).ends(UNPREPARED, "queue heroes.commands.00", "run heroes setup")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["send", "--help"], ["setup", "--help"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["send", "--help"], ["send", "batch", "--help"], ["setup", "--help"]]
+)
 async def test_help_needs_no_settings(press: Press, arguments: list[str]) -> None:
     said = await press.run({}, *arguments)
     assert said.code in ({DONE} if arguments else {DONE, USAGE})
@@ -278,7 +280,7 @@ async def test_send_shows_a_name_as_it_is(press: Press, stage: Stage, worker: Wo
     """Square brackets and colons mean nothing here, whatever they mean to the library that prints."""
     name = "[red]Ada[/red] :smile: \\[x] [/]"
     arguments = "create", "--name", name, "--secret-name", "s"
-    as_json = await press.run(stage.environment(), "send", "--json", *arguments)
+    as_json = await press.run(stage.environment(), "send", *arguments, "--json")
     plain = await press.run(stage.environment(), "send", *arguments)
     assert as_json.ends(DONE).document["data"]["hero"]["name"] == name
     plain.ends(DONE, f"name {name}, age unknown")
@@ -286,7 +288,7 @@ async def test_send_shows_a_name_as_it_is(press: Press, stage: Stage, worker: Wo
 
 async def test_get_and_list_show_heroes_as_the_worker_knows_them(press: Press, stage: Stage, worker: Worker) -> None:
     environment = stage.environment()
-    created = await press.run(environment, "send", "--json", "create", "--name", "Asked", "--secret-name", "Zx9Qk7")
+    created = await press.run(environment, "send", "create", "--name", "Asked", "--secret-name", "Zx9Qk7", "--json")
     hero_id = str(created.ends(DONE).document["data"]["hero"]["id"])
     (await press.run(environment, "get", hero_id)).ends(DONE, "Asked", "Zx9Qk7")
     as_json = await press.run(environment, "get", hero_id, "--json")
@@ -317,17 +319,31 @@ async def test_a_batch_file_takes_effect_once_however_often_it_is_sent(
     assert len(await stage.rows("SELECT FROM hero WHERE name LIKE 'Filed %'")) == 50
 
 
+MISTAKES = {
+    '{"op": "create", "name": 3, "secret_name": "s"}': "create.name: Input should be a valid string",
+    '{"op": "create", "name": "Ada"}': "create.secret_name: is missing",
+    '{"op": "delete", "hero_id": 7, "age": 3}': "delete.age: is no field of it",
+    '{"name": "Ada"}': "needs an op: create, update or delete",
+    "create Ada": "Invalid JSON",
+}
+
+
 async def test_a_batch_file_with_a_mistake_is_told_by_its_line_and_one_that_is_refused_by_its_operation(
     press: Press, stage: Stage, worker: Worker, tmp_path: Path
 ) -> None:
     good = '{"op": "create", "name": "Never", "secret_name": "s"}'
     file = tmp_path / "batch.jsonl"
-    file.write_text(f'{good}\n{{"op": "create", "name": 3, "secret_name": "s"}}\n')
-    (await press.run(stage.environment(), "send", "batch", str(file))).ends(USAGE, "line 2")
+    for mistake, told in MISTAKES.items():
+        file.write_text(f"{good}\n{mistake}\n")
+        (await press.run(stage.environment(), "send", "batch", str(file))).ends(USAGE, f"line 2: {told}")
+    file.write_text("\n\n")
+    (await press.run(stage.environment(), "send", "batch", str(file))).ends(USAGE, "there is no operation in it")
     file.write_text(f'{good}\n{{"op": "delete", "hero_id": {2**62}}}\n')
     (await press.run(stage.environment(), "send", "batch", str(file))).ends(REFUSED, "operation 2", "hero_not_found")
     assert await stage.rows("SELECT FROM hero WHERE name = 'Never'") == []
-    (await press.run(stage.environment(), "send", "batch", str(tmp_path / "none"))).ends(USAGE, "can't be read")
+    (await press.run(stage.environment(), "send", "batch", str(tmp_path / "none"))).ends(
+        USAGE, "can't be read: No such file"
+    )
 
 
 async def test_events_without_a_broker_says_so_and_is_no_empty_history(press: Press, services: Services) -> None:
@@ -346,18 +362,19 @@ async def test_events_shows_history_from_the_start(press: Press, stage: Stage, w
     assert "Zx9Qk7" not in shown.output
     as_json = await press.run(environment, "events", "--from-start", "--no-follow", "--json")
     lines = [json.loads(line) for line in as_json.ends(DONE).output.splitlines()]
-    assert "Followed" in {line["data"].get("hero", {}).get("name") for line in lines}
+    (followed,) = [line for line in lines if line["data"].get("hero", {}).get("name") == "Followed"]
+    assert f"command {followed['causationid']}, event {followed['id']}" in shown.output
 
 
 async def test_send_prints_the_event_as_it_is_on_the_wire(press: Press, stage: Stage, worker: Worker) -> None:
     command_id = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"
     arguments = "create", "--name", "n" * 200, "--secret-name", "s", "--id", command_id
-    first = await press.run(stage.environment(), "send", "--json", *arguments)
+    first = await press.run(stage.environment(), "send", *arguments, "--json")
     assert first.ends(DONE).document["type"] == "hero.created"
     assert first.document["causationid"] == command_id
-    again = await press.run(stage.environment(), "send", "--json", *arguments)
+    again = await press.run(stage.environment(), "send", *arguments, "--json")
     assert again.ends(DONE).document == first.document
-    other = await press.run(stage.environment(), "send", "--json", "delete", "1", "--id", command_id)
+    other = await press.run(stage.environment(), "send", "delete", "1", "--id", command_id, "--json")
     assert other.ends(REFUSED).document["data"]["reason"] == "id_reused"
     plain = await press.run(stage.environment(), "send", "delete", "1", "--id", command_id)
     plain.ends(REFUSED, "✗ dead-lettered (id_reused)")
@@ -369,8 +386,8 @@ async def test_send_prints_the_event_as_it_is_on_the_wire(press: Press, stage: S
         (["create", "--name", "", "--secret-name", "s"], "name"),
         (["create", "--name", "n", "--secret-name", "s", "--age", "-1"], "age"),
         (["create", "--name", "n", "--secret-name", "s", "--age", "old"], "age"),
-        (["create", "--name", "n", "--secret-name", "s", "--id", "7"], "id"),
-        (["update", "7"], "name, secret_name, age"),
+        (["create", "--name", "n", "--secret-name", "s", "--id", "7"], "id: should be a UUID"),
+        (["update", "7"], "changes: should hold at least one of name, secret_name, age"),
         (["update", "0", "--name", "n"], "hero_id"),
         (["delete", "9223372036854775808"], "hero_id"),
         (["update", "7", "--age", "1", "--clear-age"], "age"),
@@ -383,7 +400,7 @@ async def test_send_refuses_what_is_no_command(press: Press, stage: Stage, argum
 
 async def test_send_says_when_nobody_answers(press: Press, fresh: Stage) -> None:
     await prepare.prepare_broker(fresh.settings())
-    said = await press.run(fresh.environment(), "send", "--timeout-seconds", "0.5", "delete", "1")
+    said = await press.run(fresh.environment(), "send", "delete", "1", "--timeout-seconds", "0.5")
     said.ends(UNREACHABLE, "no outcome of command", "Sending the same command again is safe")
 
 

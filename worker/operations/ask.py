@@ -95,11 +95,13 @@ def events(
 
 def _line(event: AnyEvent) -> str:
     if isinstance(event, CommandRejected):
-        return f"[yellow]{event.type}[/] {escape(event.data.code)}: {escape(event.data.detail)}"
-    if isinstance(event, CommandDeadLettered):
-        return f"[red]{event.type}[/] {escape(event.data.reason)}: {escape(event.data.detail)}"
-    hero = event.data.hero
-    return f"[green]{event.type}[/] {hero.id} {escape(hero.name)}, version {hero.version}"
+        told = f"[yellow]{event.type}[/] {escape(event.data.code)}: {escape(event.data.detail)}"
+    elif isinstance(event, CommandDeadLettered):
+        told = f"[red]{event.type}[/] {escape(event.data.reason)}: {escape(event.data.detail)}"
+    else:
+        hero = event.data.hero
+        told = f"[green]{event.type}[/] {hero.id} {escape(hero.name)}, version {hero.version}"
+    return f"{told} [dim]command {escape(event.causationid)}, event {event.id}[/]"
 
 
 def _table(heroes: Any) -> Table:

@@ -17,6 +17,7 @@ from aiormq.exceptions import (
     ProbableAuthenticationError,
 )
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 from rich.console import Console
 from rich.markup import escape
 
@@ -28,9 +29,15 @@ from contracts.client import (
     OutcomeTimeoutError,
     QueryFailedError,
 )
+from contracts.envelope import UUID_PATTERN
 from worker.errors import ExitCode
 from worker.settings import amqp_url
 
+_PLAINLY = {
+    "missing": "is missing",
+    "extra_forbidden": "is no field of it",
+    "union_tag_not_found": "needs an op: create, update or delete",
+}
 _NOBODY_ANSWERED = {"timeout", "unavailable"}
 
 
@@ -60,14 +67,26 @@ def failed(message: str, code: ExitCode) -> typer.Exit:
     return typer.Exit(code)
 
 
+def mistakes(error: ValidationError) -> list[str]:
+    """A line for each: where it is, and what is wrong there."""
+    return [_mistake(item) for item in error.errors(include_url=False, include_input=False)]
+
+
+def _mistake(item: ErrorDetails) -> str:
+    where = ".".join(str(part) for part in item["loc"] if part != "")
+    told = _PLAINLY.get(item["type"], item["msg"].removeprefix("Value error, "))
+    if item.get("ctx", {}).get("pattern") == UUID_PATTERN:
+        told = "should be a UUID in lower-case letters, like 3f0e4ac2-9d0f-4b52-8a0e-0c9c2f6f8a11"
+    return f"{where}: {told}" if where else told
+
+
 @contextmanager
 def explained() -> Iterator[None]:
     """What goes wrong in the block ends the program with a sentence and an exit code."""
     try:
         yield
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        raise failed("\n".join(lines), ExitCode.USAGE) from None
+        raise failed("\n".join(mistakes(error)), ExitCode.USAGE) from None
     except (CommandRejectedError, CommandDeadLetteredError) as no:
         raise failed(str(no), ExitCode.REFUSED) from None
     except QueryFailedError as no:

@@ -39,30 +39,24 @@ _SecretName = typer.Option("--secret-name", help="What stands in no event and no
 _Age = typer.Option("--age", help="In years.")
 
 
-@send_app.callback()
-def send(
-    context: typer.Context, rabbitmq_url: RabbitmqUrl, timeout_seconds: Timeout = 30, as_json: AsJson = False
-) -> None:
-    """Send a command as a publisher would, and wait for its outcome."""
-    context.obj = _Sender(rabbitmq_url, timeout_seconds, as_json)
-
-
 @send_app.command()
-def create(
-    context: typer.Context,
+def create(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command line, here and below
+    rabbitmq_url: RabbitmqUrl,
     name: Annotated[str, _Name],
     secret_name: Annotated[str, _SecretName],
     age: Annotated[int | None, _Age] = None,
     command_id: _Id = None,
+    timeout_seconds: Timeout = 30,
+    as_json: AsJson = False,
 ) -> None:
     """Create a hero."""
     data = _given(name=name, secret_name=secret_name, age=age)
-    context.obj.send(CreateHero, CreateHeroData, data, command_id)
+    _Sender(rabbitmq_url, timeout_seconds, as_json).send(CreateHero, CreateHeroData, data, command_id)
 
 
 @send_app.command()
-def update(  # noqa: PLR0913, PLR0917 - each parameter is an option of the command line
-    context: typer.Context,
+def update(  # noqa: PLR0913, PLR0917 - as above
+    rabbitmq_url: RabbitmqUrl,
     hero_id: _HeroId,
     name: Annotated[str | None, _Name] = None,
     secret_name: Annotated[str | None, _SecretName] = None,
@@ -70,22 +64,29 @@ def update(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comma
     clear_age: Annotated[bool, typer.Option("--clear-age", help="Make the age unknown.")] = False,
     expected_version: _Expected = None,
     command_id: _Id = None,
+    timeout_seconds: Timeout = 30,
+    as_json: AsJson = False,
 ) -> None:
     """Change a hero; what is not named stays as it is."""
     if clear_age and age is not None:
         raise typer.BadParameter("--age and --clear-age exclude each other")
     changes = _given(name=name, secret_name=secret_name, age=age) | ({"age": None} if clear_age else {})
     data = {"hero_id": hero_id, "changes": changes} | _given(expected_version=expected_version)
-    context.obj.send(UpdateHero, UpdateHeroData, data, command_id)
+    _Sender(rabbitmq_url, timeout_seconds, as_json).send(UpdateHero, UpdateHeroData, data, command_id)
 
 
 @send_app.command()
-def delete(
-    context: typer.Context, hero_id: _HeroId, expected_version: _Expected = None, command_id: _Id = None
+def delete(  # noqa: PLR0913, PLR0917 - as above
+    rabbitmq_url: RabbitmqUrl,
+    hero_id: _HeroId,
+    expected_version: _Expected = None,
+    command_id: _Id = None,
+    timeout_seconds: Timeout = 30,
+    as_json: AsJson = False,
 ) -> None:
     """Delete a hero."""
     data = {"hero_id": hero_id} | _given(expected_version=expected_version)
-    context.obj.send(DeleteHero, DeleteHeroData, data, command_id)
+    _Sender(rabbitmq_url, timeout_seconds, as_json).send(DeleteHero, DeleteHeroData, data, command_id)
 
 
 send_app.command(name="batch")(send_batch)

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from contracts.batch import Operation
 from contracts.client import CommandDeadLetteredError, CommandRejectedError, HeroesClient
 from worker.errors import ExitCode
-from worker.operations.calling import RabbitmqUrl, Timeout, console, explained, failed
+from worker.operations.calling import RabbitmqUrl, Timeout, console, explained, failed, mistakes
 
 _AT_ONCE = 1000
 _OPERATION: TypeAdapter[Operation] = TypeAdapter(Operation)
@@ -79,17 +79,19 @@ def _operations(text: str) -> list[Operation]:
             try:
                 found.append(_OPERATION.validate_json(line))
             except ValidationError as error:
-                first = error.errors()[0]
-                where = ".".join(map(str, first["loc"]))
-                raise failed(f"line {number}: {where}: {first['msg']}", ExitCode.USAGE) from None
+                raise failed(f"line {number}: {mistakes(error)[0]}", ExitCode.USAGE) from None
+    if not found:
+        raise failed("there is no operation in it: write one JSON object a line", ExitCode.USAGE)
     return found
 
 
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise failed(f"{file} can't be read: {type(error).__name__}", ExitCode.USAGE) from None
+    except OSError as error:
+        raise failed(f"{file} can't be read: {error.strerror}", ExitCode.USAGE) from None
+    except UnicodeDecodeError:
+        raise failed(f"{file} can't be read: it is no UTF-8 text", ExitCode.USAGE) from None
 
 
 def _groups(operations: Sequence[Operation], size: int) -> Iterator[Sequence[Operation]]:

@@ -5,7 +5,7 @@ from tests.faults.crash_windows import kill_all
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire
 
-TIMES = 3
+TIMES = 2
 
 
 async def test_a_worker_killed_in_any_window_keeps_every_promise(stage: Stage, wire: Wire) -> None:

@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
+from sqlalchemy.util import await_only
 
 from contracts.channels import SLOTS, slot
 from contracts.envelope import Command
@@ -197,11 +198,11 @@ async def test_a_duplicate_that_looked_just_before_the_row_was_marked_publishes_
     command, looked = create(), asyncio.Event()
     claim, mark_published = inbox.claim, inbox.mark_published
 
-    async def claim_and_dawdle(session: Any, claimed: Command) -> Any:
-        result = await claim(session, claimed)
+    def claim_and_dawdle(session: Any, claimed: Command) -> Any:
+        result = claim(session, claimed)
         if claimed.id == command.id and isinstance(result, Outcome):
             looked.set()
-            await eventually(lambda: stage.is_published(command.id), "the row is marked as published")
+            await_only(eventually(lambda: stage.is_published(command.id), "the row is marked as published"))
         return result
 
     async def mark_once_it_looked(session: Any, command_ids: Sequence[str]) -> None:

@@ -97,13 +97,13 @@ class _Doom:
         self.struck = self.nth == 0
         return self.struck
 
-    async def die(self, command_id: str, resource: Any, subject: Any) -> NoReturn:
-        transaction = outcome = None
-        if self.window <= Window.BEFORE_COMMIT:  # the resource is the session
-            transaction, outcome = (await resource.execute(_INSIDE, {"id": command_id})).one()
-        elif self.window is Window.BEFORE_MARK:  # the broker answers on this channel when it has read the ack
+    async def die(self, command_id: str, subject: Any) -> NoReturn:
+        if self.window is Window.BEFORE_MARK:  # the broker answers on this channel when it has read the ack
             await subject.channel.queue_declare(f"heroes.commands.{subject.routing_key}", passive=True)
-        self.parent.send(Death(command_id, transaction, outcome))
+        self.end(Death(command_id, None, None))
+
+    def end(self, death: Death) -> NoReturn:
+        self.parent.send(death)
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError("outlived SIGKILL")
 
@@ -139,10 +139,19 @@ class _Doom:
             struck = self.strikes(command_id)
             result = await original(resource, subject) if after or not struck else None
             if struck:
-                await self.die(command_id, resource, subject)
+                await self.die(command_id, subject)
             return result
 
-        patches.enter_context(patch.object(owner, name, dying))
+        def dying_in_the_transaction(session: Any, subject: Any) -> Any:
+            command_id = _id_of(subject)
+            struck = self.strikes(command_id)
+            result = original(session, subject) if after or not struck else None
+            if struck:
+                transaction, outcome = session.execute(_INSIDE, {"id": command_id}).one()
+                self.end(Death(command_id, transaction, outcome))
+            return result
+
+        patches.enter_context(patch.object(owner, name, dying_in_the_transaction if owner is inbox else dying))
 
 
 def _id_of(subject: Any) -> str:

@@ -42,10 +42,10 @@ def outcome_of(command: Command, name: str = "Ada") -> Outcome:
 
 async def handle(session: AsyncSession, command: Command) -> Outcome:
     """Claims and records, as one command does."""
-    claim = await inbox.claim(session, command)
+    claim = await session.run_sync(inbox.claim, command)
     assert isinstance(claim, Claim)
     outcome = outcome_of(command)
-    await inbox.record(session, outcome)
+    await session.run_sync(inbox.record, outcome)
     return outcome
 
 
@@ -60,14 +60,14 @@ async def handled(database: Database, *commands: Command) -> list[Outcome]:
 async def look(database: Database, command: Command) -> Claim | Outcome | IdReused:
     """What a later delivery would find, leaving no trace."""
     async with database.sessions() as session:
-        return await inbox.claim(session, command)
+        return await session.run_sync(inbox.claim, command)
 
 
 async def test_a_new_command_is_claimed_with_the_databases_clock(database: Database) -> None:
     command = create()
     async with database.sessions.begin() as session:
         before = await session.scalar(text("SELECT clock_timestamp()"))
-        claim = await inbox.claim(session, command)
+        claim = await session.run_sync(inbox.claim, command)
         after = await session.scalar(text("SELECT clock_timestamp()"))
     assert isinstance(claim, Claim)
     assert claim.command_id == command.id
@@ -83,8 +83,8 @@ async def test_an_outcome_stands_for_every_later_delivery(database: Database, ki
         "dead_lettered": dead_lettered(command, Letter(Reason.HANDLER_FAILED, "KeyError", 3), TIME),
     }[kind]
     async with database.sessions.begin() as session:
-        await inbox.claim(session, command)
-        await inbox.record(session, outcome)
+        await session.run_sync(inbox.claim, command)
+        await session.run_sync(inbox.record, outcome)
     found = await look(database, command)
     assert isinstance(found, Outcome)
     assert (found.command_id, found.kind, found.published, found.recorded) == (command.id, kind, False, True)
@@ -99,8 +99,8 @@ async def test_events_come_out_of_the_database_byte_for_byte(database: Database,
     command = create()
     outcome = applied(command, [Fact("hero.created", None, {"value": value, "zz": 1, "a": 2})], TIME)
     async with database.sessions.begin() as session:
-        await inbox.claim(session, command)
-        await inbox.record(session, outcome)
+        await session.run_sync(inbox.claim, command)
+        await session.run_sync(inbox.record, outcome)
     found = await look(database, command)
     assert isinstance(found, Outcome)
     assert [event.body for event in found.events] == [event.body for event in outcome.events]
@@ -146,9 +146,9 @@ async def test_of_many_twins_exactly_one_claims(database: Database) -> None:
 
     async def run() -> bool:
         async with database.sessions.begin() as session:
-            claim = await inbox.claim(session, command)
+            claim = await session.run_sync(inbox.claim, command)
             if isinstance(claim, Claim):
-                await inbox.record(session, outcome_of(command))
+                await session.run_sync(inbox.record, outcome_of(command))
             return isinstance(claim, Claim)
 
     assert sum(await asyncio.gather(*(run() for _ in range(8)))) == 1
@@ -269,7 +269,7 @@ async def test_the_unpublished_come_oldest_first_and_only_those_that_waited(data
     await age(database, letter, hours=5)
     await mark(database, marked)
     async with database.sessions.begin() as session:
-        await inbox.record(session, dead_lettered(letter, Letter("r", "d"), TIME))
+        await session.run_sync(inbox.record, dead_lettered(letter, Letter("r", "d"), TIME))
     async with database.sessions() as session:
         owed = await inbox.unpublished(session, older_than_seconds=3600, at_most=10)
         first = await inbox.unpublished(session, older_than_seconds=3600, at_most=1)

@@ -38,6 +38,9 @@ class EventPublisher:
             PublishNotConfirmedError: at least one was not confirmed.
         """
         for wave in _waves(events):
+            if len(wave) == 1:  # nearly always: a task of its own would cost more than it brings
+                await self._publish(wave[0])
+                continue
             results = await asyncio.gather(*(caught(self._publish, event) for event in wave))
             failures = [result for result in results if isinstance(result, Failure)]
             if failures:

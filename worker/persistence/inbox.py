@@ -1,7 +1,7 @@
 """The memory of every handled command: whether it took effect, and what had to be published about it.
 
 Claim and record run in the caller's transaction and never commit: the effect, the outcome and its events become true
-together or not at all.
+together or not at all. Both are for `AsyncSession.run_sync`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ import orjson
 from sqlalchemy import Interval, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from contracts.envelope import Command
 from worker.errors import StatementFailedError
@@ -75,7 +76,7 @@ def fingerprint(command: Command) -> bytes:
     return sha256(_FINGERPRINT_VERSION + command.type.encode() + b"\0" + canonical).digest()
 
 
-async def claim(session: AsyncSession, command: Command) -> Claim | Outcome | IdReused:
+def claim(session: Session, command: Command) -> Claim | Outcome | IdReused:
     """Claims the command, or returns what already became of it. A twin at work is waited for (`lock_timeout`).
 
     Raises:
@@ -83,11 +84,12 @@ async def claim(session: AsyncSession, command: Command) -> Claim | Outcome | Id
     """
     mark = fingerprint(command)
     values = {"command_id": command.id, "command_type": command.type, "fingerprint": mark}
-    now = (await session.execute(_CLAIM, values)).scalar_one_or_none()
+    connection = session.connection()
+    now = connection.execute(_CLAIM, values).scalar_one_or_none()
     if now is not None:
         return Claim(command.id, now)
     # A statement sees what was committed before it began, so what the twin wrote shows up only in a new one.
-    row = (await session.execute(_LOOK, {"id": command.id})).one_or_none()
+    row = connection.execute(_LOOK, {"id": command.id}).one_or_none()
     if row is None:
         raise StatementFailedError(_SERIALIZATION_FAILURE)
     if row.fingerprint != mark:
@@ -95,10 +97,11 @@ async def claim(session: AsyncSession, command: Command) -> Claim | Outcome | Id
     return stored(command.id, row.outcome, row.events, published=row.published_at is not None)
 
 
-async def record(session: AsyncSession, outcome: Outcome) -> None:
+def record(session: Session, outcome: Outcome) -> None:
     """The outcome and its events stand in the claimed row once the caller commits."""
     envelopes = [event.envelope for event in outcome.events]
-    await session.execute(_RECORD, {"id": outcome.command_id, "result": outcome.kind.value, "documents": envelopes})
+    values = {"id": outcome.command_id, "result": outcome.kind.value, "documents": envelopes}
+    session.connection().execute(_RECORD, values)
 
 
 async def mark_published(session: AsyncSession, command_ids: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ WORKDIR /source
 # What others wrote comes first, beside empty packages: a change in ours leaves this layer as it is.
 COPY pyproject.toml README.md LICENSE requirements.lock ./
 RUN mkdir contracts worker && touch contracts/__init__.py worker/__init__.py \
- && /opt/heroes/bin/pip install -c requirements.lock '.[worker]'
+ && /opt/heroes/bin/pip install -c requirements.lock '.[worker,tracing]'
 COPY contracts contracts
 COPY worker worker
 RUN /opt/heroes/bin/pip install --no-deps --force-reinstall . \

@@ -30,6 +30,7 @@ class Contestant:
 
 
 WORKER = Contestant("heroes worker", ("-c", "from worker.cli import main; main()", "worker"))
+UNWATCHED = Contestant("worker, nobody looking on", ("-m", "benchmarks.unwatched"))
 HAND_WRITTEN = Contestant("hand-written", ("-m", "benchmarks.hand_written"))
 
 

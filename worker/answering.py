@@ -13,7 +13,7 @@ from worker.failsafe import Failure, caught
 from worker.messaging.decode import Undecodable
 from worker.messaging.delivery import Delivery
 from worker.messaging.replies import Replies, answer
-from worker.outcomes import Fact, Rejection, Traits
+from worker.outcomes import Fact, Rejection
 from worker.persistence.database import Answer, Sessions
 from worker.persistence.gate import Gate
 from worker.persistence.sqlstate import translated
@@ -37,7 +37,7 @@ class Answering:
         query = delivery.content
         if self.replies.wanted_by(delivery.message):
             answered = await self._answer(query)
-            self.replies.post(delivery.message, answer(_traits(query), _told(answered)))
+            self.replies.post(delivery.message, answer(delivery.traits, _told(answered)))
         await delivery.ack()
 
     async def _answer(self, query: Request | Undecodable) -> Fact | Rejection:
@@ -51,10 +51,6 @@ class Answering:
         if translated(result.error) is None:
             _log.error("a query of type %s failed: %s", query.type, type(result.error).__name__)
         return _UNAVAILABLE
-
-
-def _traits(query: Request | Undecodable) -> Traits:
-    return query.traits if isinstance(query, Undecodable) else Traits(query.id, query.type, None, query.correlationid)
 
 
 def _told(answered: Fact | Rejection) -> Fact:

@@ -4,6 +4,7 @@ An outcome is final for its command's id, and an event document never changes on
 published again from the store, byte for byte the same.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,10 @@ from contracts.envelope import Command
 from worker.documents import SOURCE, EventDocument
 
 _DETAIL_BYTES = 2000
+# W3C Trace Context: version, trace, parent, flags, and in later versions more. Ids of zeros are no trace.
+_TRACEPARENT = re.compile(
+    r"(?!ff)(?!00.{54})[0-9a-f]{2}-(?P<trace_id>(?!0{32})[0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-[ -~]*)?"
+)
 
 
 class OutcomeKind(StrEnum):
@@ -114,6 +119,8 @@ class Traits:
     type: str | None = None
     time: str | None = None
     correlation_id: str | None = None
+    traceparent: str | None = None
+    tracestate: str | None = None
 
 
 def set_aside(traits: Traits, letter: Letter, body_sha256: str) -> Outcome:
@@ -131,7 +138,7 @@ def set_aside(traits: Traits, letter: Letter, body_sha256: str) -> Outcome:
         "causationid": traits.command_id,
         "data": data | ({"command_type": traits.type} if traits.type else {}),
     } | ({"time": traits.time} if traits.time else {})
-    event = EventDocument.of(envelope)
+    event = EventDocument.of(envelope | _trace(traits.traceparent, traits.tracestate))
     return Outcome(traits.command_id, OutcomeKind.DEAD_LETTERED, (event,), letter, recorded=False)
 
 
@@ -164,8 +171,17 @@ def _event(command: Command, fact: Fact, time: str) -> EventDocument:
     }
     if fact.subject is not None:
         envelope["subject"] = fact.subject
-    if command.traceparent:
-        envelope["traceparent"] = command.traceparent
-    if command.tracestate:
-        envelope["tracestate"] = command.tracestate
-    return EventDocument.of(envelope)
+    return EventDocument.of(envelope | _trace(command.traceparent, command.tracestate))
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The trace that it names; None where it is none of the W3C's form, and is ignored."""
+    found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return found["trace_id"] if found else None
+
+
+def _trace(traceparent: str | None, tracestate: str | None) -> dict[str, str]:
+    """What an event carries on of its command's trace."""
+    if traceparent is None or trace_id(traceparent) is None:
+        return {}
+    return {"traceparent": traceparent} | ({"tracestate": tracestate} if tracestate else {})

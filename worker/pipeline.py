@@ -4,7 +4,6 @@ Effect, outcome and events become true in one transaction, and the broker may fo
 are confirmed: wherever this process dies, the command comes again and the inbox knows what is still owed.
 """
 
-import logging
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -21,7 +20,6 @@ from worker.outcomes import (
     OutcomeKind,
     Reason,
     Rejection,
-    Traits,
     applied,
     dead_lettered,
     rejected,
@@ -35,8 +33,6 @@ from worker.retry import Retry
 _CRASHED = Letter(
     Reason.CRASHED_WORKER, "the worker's process ended each time it handled this command, and nothing else", CRASHES
 )
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +55,7 @@ class Pipeline:
         await delivery.ack()  # 6 settle
 
     async def _decide(self, delivery: Delivery) -> Outcome:
+        delivery.journey.starts()
         if isinstance(delivery.content, Undecodable):
             return delivery.content.outcome()
         command = cast("Command", delivery.content)  # so these queues are decoded
@@ -71,7 +68,7 @@ class Pipeline:
         confirmed = command.id in self.marker
         outcome = await self.retry.until_done(lambda: self._attempt(delivery, command), give_up)
         if isinstance(outcome, IdReused):
-            return _id_reused(delivery, command)
+            return _id_reused(delivery)
         if outcome.found:
             return replace(outcome, published=outcome.published or confirmed)
         if outcome.kind is not OutcomeKind.DEAD_LETTERED:
@@ -104,6 +101,7 @@ class Pipeline:
         return give_up
 
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
+        delivery.journey.decided(outcome)
         if not outcome.published:
             await self._publish(delivery, outcome)
             if outcome.recorded and outcome.command_id:
@@ -115,17 +113,13 @@ class Pipeline:
         letter, events = outcome.letter, outcome.events
         if letter:
             await self.retry.until_done(lambda: self.letters.send(delivery.message, letter))
-            _log.error("dead-lettered %s: %s", outcome.command_id or "a message", letter.reason)
-        elif outcome.kind is OutcomeKind.REJECTED:
-            _log.info("rejected %s", outcome.command_id)
         if events:
             await self.retry.until_done(lambda: self.events.publish(events))
 
 
-def _id_reused(delivery: Delivery, command: Command) -> Outcome:
-    traits = Traits(command.id, command.type, command.time, command.correlationid)
+def _id_reused(delivery: Delivery) -> Outcome:
     letter = Letter(Reason.ID_REUSED, "another command was handled under this id: give each command an id of its own")
-    return set_aside(traits, letter, delivery.body_sha256)
+    return set_aside(delivery.traits, letter, delivery.body_sha256)
 
 
 def _written(claim: Claim) -> str:

@@ -19,6 +19,7 @@ from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
 from worker.persistence.gate import Gate
 from worker.persistence.sqlstate import translated
+from worker.watch import Watch
 
 T = TypeVar("T")
 
@@ -66,9 +67,10 @@ class RetryPolicy:
 class Retry:
     """Runs a piece of work until it has a result."""
 
-    def __init__(self, gate: Gate, policy: RetryPolicy) -> None:
+    def __init__(self, gate: Gate, policy: RetryPolicy, watch: Watch | None = None) -> None:
         self._gate = gate
         self._policy = policy
+        self._watch = watch or Watch()
 
     async def until_done(
         self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
@@ -85,6 +87,7 @@ class Retry:
             error = translated(result.error) or result.error
             cause = _cause(error)
             if cause is Cause.AWAY:
+                self._watch.retried(cause)
                 failed_again = openings not in {None, self._gate.openings}
                 openings = self._gate.openings
                 self._gate.close(str(error))
@@ -96,6 +99,7 @@ class Retry:
             spent[cause] += 1
             if give_up and spent[cause] >= self._policy.backoff(cause).attempts:
                 return await give_up(_letter(error, spent[cause]))
+            self._watch.retried(cause)
             await self._pause(error, cause, spent[cause])
 
     async def _pause(self, error: Exception, cause: Cause, failed: int) -> None:

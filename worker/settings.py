@@ -47,6 +47,15 @@ def _postgresql(value: str) -> str:
     return value
 
 
+def _collector(value: str | None) -> str | None:
+    if not value:  # handed on by somebody who leaves it open
+        return None
+    parts = _parts(value)
+    if parts.scheme not in {"http", "https"} or not parts.host:
+        raise ValueError("should be like http://collector:4318 (or https)")
+    return value
+
+
 class Settings(BaseSettings):
     """What an operator can set. Units stand in the names."""
 
@@ -81,6 +90,9 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(1_048_576, ge=1024, le=134_217_728, description="the largest command taken")
     log_format: Literal["json", "console"] = Field("json", description="for machines or for people")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="from here upwards")
+    otlp_endpoint: Annotated[str | None, AfterValidator(_collector)] = Field(
+        None, repr=False, description="the collector that takes traces by OTLP over HTTP; none: no tracing"
+    )
 
 
 def load_settings() -> Settings:

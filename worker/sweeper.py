@@ -6,7 +6,8 @@ its events is never forgotten.
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 from worker.failsafe import Failure, caught
 from worker.messaging.publisher import EventPublisher
@@ -15,10 +16,12 @@ from worker.persistence.database import Sessions
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
 from worker.persistence.suspects import Suspects
+from worker.watch import Watch
 
 _BATCH = 100
 _PRUNED_AT_ONCE = 1000
 _PRUNE_PAUSE_SECONDS = 0.1
+_LOOK_SECONDS = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -33,22 +36,39 @@ class Sweeper:
     gate: Gate
     sweep_after_seconds: float
     retention_days: float
+    watch: Watch = field(default_factory=Watch)
 
     async def run(self) -> None:
         """Sweeps and prunes for ever; a failure is logged and the next round comes. Ends only by cancellation."""
+        round_seconds = self.sweep_after_seconds / 2
+        loop = asyncio.get_running_loop()
+        due_at = loop.time() + round_seconds
         while True:
-            await asyncio.sleep(self.sweep_after_seconds / 2)
-            if self.gate.closed_because:
-                continue
-            for work in (self.sweep, self.prune):
-                result = await caught(work)
-                if isinstance(result, Failure):
-                    _log.warning(
-                        "%s failed, next round in %g s: %s",
-                        work.__name__,
-                        self.sweep_after_seconds / 2,
-                        type(result.error).__name__,
-                    )
+            if self.gate.closed_because is None:
+                if loop.time() >= due_at:
+                    await self._round()
+                    due_at = loop.time() + round_seconds
+                await self._did(self.look)
+            await asyncio.sleep(min(round_seconds, _LOOK_SECONDS))
+
+    async def look(self) -> None:
+        """Whoever looks on knows what the inbox owes just now."""
+        async with self.sessions() as session:
+            rows, oldest_seconds = await inbox.owing(session)
+        self.watch.owed(rows, oldest_seconds)
+
+    async def _round(self) -> None:
+        went_well = [await self._did(work) for work in (self.sweep, self.prune)]
+        if all(went_well):
+            self.watch.tidied()
+
+    @staticmethod
+    async def _did(work: Callable[[], Awaitable[object]]) -> bool:
+        result = await caught(work)
+        if isinstance(result, Failure):
+            name = getattr(work, "__name__", "work")
+            _log.warning("%s failed and is tried again next time: %s", name, type(result.error).__name__)
+        return not isinstance(result, Failure)
 
     async def sweep(self) -> int:
         """Everything that was unpublished for too long is published; says how many commands that were."""
@@ -65,6 +85,7 @@ class Sweeper:
             if len(owed) < _BATCH:
                 break
             await self.marker.flush()
+        self.watch.swept(swept)
         if swept:
             _log.warning("published the events of %d commands that had stood unpublished", swept)
         return swept
@@ -81,4 +102,5 @@ class Sweeper:
             await asyncio.sleep(_PRUNE_PAUSE_SECONDS)
         async with self.sessions.begin() as session:
             await Suspects.prune(session, older_than_days=self.retention_days)
+        self.watch.pruned(pruned)
         return pruned

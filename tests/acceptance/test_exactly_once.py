@@ -140,7 +140,7 @@ async def _two_workers(stage: Stage, entity: Entity) -> AsyncIterator[None]:
 @asynccontextmanager
 async def _worker_with(queues: Sequence[str], stage: Stage, entity: Entity) -> AsyncIterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("worker.app.command_queues", lambda: tuple(queues))
+        patch.setattr("worker.assembly.command_queues", lambda: tuple(queues))
         running = running_worker(stage.settings(worker_id=queues[0]), entity)
         worker = await running.__aenter__()
     try:

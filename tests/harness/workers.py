@@ -10,13 +10,17 @@ from contracts.channels import command_queues
 from tests.harness.stage import Stage
 from worker.app import Worker, running_worker
 from worker.entity import Entity
+from worker.observability.observed import Observed
 from worker.ours import OURS
 
 
 @asynccontextmanager
-async def tidy_worker(stage: Stage, entity: Entity = OURS, **settings: Any) -> AsyncIterator[Worker]:
+async def tidy_worker(
+    stage: Stage, entity: Entity = OURS, looking_on: Observed | None = None, **settings: Any
+) -> AsyncIterator[Worker]:
     """A worker at work. When it has left, everything that it had taken was acknowledged: its queues are empty."""
-    async with running_worker(stage.settings(**{"shutdown_timeout_seconds": 5, **settings}), entity) as worker:
+    given = stage.settings(**{"shutdown_timeout_seconds": 5, **settings})
+    async with running_worker(given, entity, looking_on) as worker:
         yield worker
     left = await _ready(stage)
     assert not left, f"handed out and never acknowledged: {left}"

@@ -55,7 +55,8 @@ def test_every_optional_value_in_the_example_is_the_default() -> None:
     for found in IN_EXAMPLE.finditer(EXAMPLE):
         name, value = found["name"], found["value"]
         if name.startswith(PREFIX):
-            assert value == str(Settings.model_fields[name.removeprefix(PREFIX).lower()].default), name
+            default = Settings.model_fields[name.removeprefix(PREFIX).lower()].default
+            assert value == ("" if default is None else str(default)), name
         elif found["comment"]:
             assert fallbacks[name] == f":-{value}", name
 

@@ -21,13 +21,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.errors",),
     ("worker.documents",),
     ("worker.outcomes", "worker.failsafe", "worker.settings"),
+    ("worker.watch",),
     ("worker.persistence", "worker.messaging", "worker.observability"),
     ("worker.heroes",),
     ("worker.batch", "worker.queries"),
     ("worker.retry",),
-    ("worker.pipeline", "worker.sweeper", "worker.attendance", "worker.answering"),
+    ("worker.pipeline", "worker.sweeper", "worker.attendance", "worker.answering", "worker.readiness"),
     ("worker.entity",),
     ("worker.ours",),
+    ("worker.assembly",),
+    ("worker.front",),
     ("worker.app",),
     ("worker.operations",),
     ("worker.cli",),
@@ -35,10 +38,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 APART = "worker.local"  # brings servers for those who have none; the worker neither uses it nor is used by it
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms} | {APART: -1, "worker": 1}
 
-AMQP = ("worker.messaging", "worker.app", "worker.operations.calling", "contracts.client", APART)
+AMQP = ("worker.messaging", "worker.assembly", "worker.app", "worker.operations.calling", "contracts.client", APART)
 SQL = ("worker.persistence", "worker.heroes", "worker.batch", "worker.queries")
 FENCES: dict[str, tuple[str, ...]] = {
-    "faststream": ("worker.messaging", "worker.app"),
+    "faststream": ("worker.messaging", "worker.assembly"),
     "aio_pika": AMQP,
     "aiormq": AMQP,
     "pamqp": AMQP,

@@ -27,10 +27,12 @@ from worker.outcomes import (
     set_aside,
     shortened,
     stored,
+    trace_id,
 )
 
 TIME = "2026-01-02T03:04:05.000006Z"
 SECRET = "Zx9-secret-Qk7"
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 SHA = "0" * 64
 HERO = {"id": 7, "name": "Žofie 🐎", "age": None, "version": 1, "created_at": TIME, "updated_at": TIME}
 FACT = Fact("hero.created", "7", {"hero": HERO})
@@ -60,7 +62,7 @@ def outcomes_of(command: Command) -> list[Outcome]:
 
 @pytest.mark.parametrize("number", range(3))
 def test_an_outcome_comes_out_of_the_store_byte_for_byte_as_it_went_in(number: int) -> None:
-    outcome = outcomes_of(create(traceparent="00-1-2-01", tracestate="a=b"))[number]
+    outcome = outcomes_of(create(traceparent=TRACE, tracestate="a=b"))[number]
     envelopes = [through_jsonb(event.envelope) for event in outcome.events]
     again = stored(outcome.command_id or "", outcome.kind.value, envelopes, published=False)
     assert [event.body for event in again.events] == [event.body for event in outcome.events]
@@ -105,13 +107,47 @@ def test_every_event_has_an_id_of_its_own() -> None:
 
 
 def test_an_event_belongs_to_its_command_and_to_its_conversation() -> None:
-    command = create(correlationid="conversation", traceparent="00-1-2-01", tracestate="a=b")
+    command = create(correlationid="conversation", traceparent=TRACE, tracestate="a=b")
     for outcome in outcomes_of(command):
         for event in outcome.events:
             envelope = event.envelope
             assert (envelope["causationid"], envelope["correlationid"]) == (command.id, "conversation")
-            assert (envelope["traceparent"], envelope["tracestate"]) == ("00-1-2-01", "a=b")
+            assert (envelope["traceparent"], envelope["tracestate"]) == (TRACE, "a=b")
             assert envelope["time"] == TIME
+
+
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        "00-1-2-01",
+        "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+        "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+        "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+        f"{TRACE}-more",
+        f"{TRACE}\n",
+        f" {TRACE}",
+        "\r\n",
+    ],
+)
+def test_a_malformed_trace_is_not_carried_on(malformed: str) -> None:
+    (event,) = rejected(create(traceparent=malformed, tracestate="a=b"), Rejection("c", "d"), TIME).events
+    assert not {"traceparent", "tracestate"} & set(event.envelope)
+    assert trace_id(malformed) is None
+
+
+@pytest.mark.parametrize("valid", [TRACE, f"01{TRACE[2:]}-of a later version"])
+def test_a_trace_is_carried_on_as_it_is(valid: str) -> None:
+    (event,) = rejected(create(traceparent=valid), Rejection("c", "d"), TIME).events
+    assert event.envelope["traceparent"] == valid
+    assert trace_id(valid) == "0af7651916cd43dd8448eb211c80319c"
+
+
+def test_a_message_that_is_set_aside_carries_its_trace_on_and_a_repeat_is_the_same() -> None:
+    traits = Traits("an id", "nope", TIME, traceparent=TRACE, tracestate="a=b")
+    first, second = (set_aside(traits, LETTER, "hash").events[0] for _ in range(2))
+    assert first.envelope["traceparent"] == TRACE
+    assert first.body == second.body
 
 
 def test_a_command_without_a_conversation_begins_one() -> None:

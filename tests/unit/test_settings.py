@@ -2,10 +2,12 @@
 
 import os
 import socket
+import sys
 
 import pytest
 
 from worker.errors import ExitCode, SettingsError
+from worker.observability.observed import observed
 from worker.settings import PREFIX, Settings, load_settings
 
 SECRET = "Zx9Qk7"
@@ -95,6 +97,8 @@ def test_a_missing_url_is_named(name: str, environment: pytest.MonkeyPatch) -> N
         ("MAX_BODY_BYTES", "1MB", "integer"),
         ("LOG_FORMAT", "xml", "'json' or 'console'"),
         ("LOG_LEVEL", "LOUD", "'DEBUG'"),
+        ("OTLP_ENDPOINT", f"ann:{SECRET}@collector:4318", "http://collector:4318"),
+        ("OTLP_ENDPOINT", f"grpc://ann:{SECRET}@collector:4317", "http://collector:4318"),
     ],
 )
 def test_a_wrong_value_names_its_variable_and_what_it_takes(
@@ -158,6 +162,22 @@ def test_a_misspelt_variable_does_not_stop_the_worker(environment: pytest.Monkey
 def test_every_usual_form_of_a_broker_url_is_taken(url: str, environment: pytest.MonkeyPatch) -> None:
     environment.setenv("HEROES_RABBITMQ_URL", url)
     assert load_settings().rabbitmq_url == url
+
+
+def test_a_collector_that_is_left_empty_is_none(environment: pytest.MonkeyPatch) -> None:
+    """As a compose file hands it on."""
+    environment.setenv("HEROES_OTLP_ENDPOINT", "")
+    assert load_settings().otlp_endpoint is None
+    environment.setenv("HEROES_OTLP_ENDPOINT", f"https://ann:{SECRET}@collector:4318")
+    assert SECRET not in repr(load_settings())
+
+
+def test_tracing_without_its_extra_is_refused_with_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEROES_OTLP_ENDPOINT", "http://collector:4318")
+    monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.delitem(sys.modules, "worker.observability.tracing", raising=False)
+    with pytest.raises(SettingsError, match=r"HEROES_OTLP_ENDPOINT: .*pip install"):
+        observed(load_settings(), ["a type"])
 
 
 def test_settings_can_not_change_under_a_running_worker() -> None:

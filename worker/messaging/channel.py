@@ -6,6 +6,7 @@ by its id alone, and would take the first copy's fate for the second's.
 
 import asyncio
 import contextlib
+from time import perf_counter
 from typing import cast
 
 import aio_pika
@@ -15,6 +16,7 @@ from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 from worker.errors import PublishNotConfirmedError
 from worker.failsafe import Failure, caught
+from worker.watch import Watch
 
 _CLOSE_TIMEOUT_SECONDS = 1
 _UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
@@ -23,9 +25,12 @@ _UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, O
 class ConfirmedChannel:
     """Publishes over a connection that it does not own; may be used by many tasks at once."""
 
-    def __init__(self, connection: AbstractRobustConnection, timeout_seconds: float) -> None:
+    def __init__(
+        self, connection: AbstractRobustConnection, timeout_seconds: float, watch: Watch | None = None
+    ) -> None:
         self._connection = connection
         self._timeout_seconds = timeout_seconds
+        self._watch = watch or Watch()
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
@@ -39,9 +44,12 @@ class ConfirmedChannel:
                 message all the same: publish it again, under the same id.
         """
         used: list[AbstractChannel] = []
+        began = perf_counter()
         result = await caught(self._publish, message, (exchange, routing_key, mandatory), used)
         if not isinstance(result, Failure):
+            self._watch.confirmed(perf_counter() - began)
             return
+        self._watch.unconfirmed(exchange)
         for channel in used:
             await self._discard(channel)
         error = result.error

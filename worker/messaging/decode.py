@@ -15,7 +15,7 @@ from typing import Annotated, Any, get_args
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from contracts.envelope import Instant, MessageId, Request, ShortText
+from contracts.envelope import HeaderText, Instant, MessageId, Request, ShortText
 from worker.outcomes import Letter, Outcome, Reason, Traits, set_aside, shortened
 
 _CONTENT_TYPES = frozenset({"application/cloudevents+json", "application/json"})
@@ -35,6 +35,15 @@ class Undecodable:
     def outcome(self) -> Outcome:
         """What the pipeline does with it."""
         return set_aside(self.traits, self.letter, self.body_sha256)
+
+
+def traits_of(content: Request | Undecodable) -> Traits:
+    """What could be read of a message, whether it is one of ours or not."""
+    if isinstance(content, Undecodable):
+        return content.traits
+    return Traits(
+        content.id, content.type, content.time, content.correlationid, content.traceparent, content.tracestate
+    )
 
 
 class Decoder:
@@ -97,6 +106,7 @@ class _TraitsReader:
         self._id: TypeAdapter[str] = TypeAdapter(MessageId)
         self._instant: TypeAdapter[str] = TypeAdapter(Instant)
         self._correlation_id: TypeAdapter[str] = TypeAdapter(ShortText)
+        self._trace: TypeAdapter[str] = TypeAdapter(HeaderText)
 
     def read(self, document: object) -> Traits:
         """Whatever is missing or wrong stays None."""
@@ -108,6 +118,8 @@ class _TraitsReader:
             type=kind if isinstance(kind, str) and kind.isprintable() and len(kind) <= _SHOWN_CHARACTERS else None,
             time=_valid(self._instant, document.get("time")),
             correlation_id=_valid(self._correlation_id, document.get("correlationid")),
+            traceparent=_valid(self._trace, document.get("traceparent")),
+            tracestate=_valid(self._trace, document.get("tracestate")),
         )
 
 

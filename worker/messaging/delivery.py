@@ -9,6 +9,8 @@ from contracts.envelope import Request
 from worker.messaging.decode import Undecodable
 from worker.messaging.lanes import Turn
 from worker.messaging.settlement import Settlement
+from worker.outcomes import Traits
+from worker.watch import Journey
 
 _SUSPICIOUS_COUNT = 3
 
@@ -21,6 +23,8 @@ class Delivery:
     content: Request | Undecodable
     turn: Turn
     settlement: Settlement
+    traits: Traits
+    journey: Journey
 
     @property
     def body_sha256(self) -> str:
@@ -35,4 +39,6 @@ class Delivery:
 
     async def ack(self) -> None:
         """The broker may forget the message."""
+        self.journey.announced()
         await self.settlement.ack(self.message)
+        self.journey.settled()

@@ -14,13 +14,15 @@ from aio_pika.abc import AbstractIncomingMessage
 from faststream import BaseMiddleware
 from faststream.rabbit import RabbitBroker
 
-from contracts.channels import command_queues
+from contracts.channels import COMMANDS, UNSLOTTED, command_queues
 from contracts.envelope import Command
 from worker.failsafe import Failure, caught
 from worker.messaging.consumer import Consumer
-from worker.messaging.decode import Decoder
+from worker.messaging.decode import Decoder, traits_of
 from worker.messaging.delivery import Delivery
 from worker.messaging.lanes import Lanes
+from worker.messaging.settlement import Settlement
+from worker.watch import Sighting, Watch
 
 if TYPE_CHECKING:
     from faststream.message import StreamMessage
@@ -33,9 +35,10 @@ _log = logging.getLogger(__name__)
 class Intake:
     """Feeds everything that arrives to whoever processes it, with its delivery as it was made at arrival."""
 
-    def __init__(self, broker: RabbitBroker, worker_id: str) -> None:
+    def __init__(self, broker: RabbitBroker, worker_id: str, watch: Watch | None = None) -> None:
         self._broker = broker
         self._worker_id = worker_id
+        self._watch = watch or Watch()
         self._lanes = Lanes()
         self._lines: dict[str, Line] = {}
         self.is_released = False
@@ -47,7 +50,8 @@ class Intake:
             if not delivery.settlement.has_left:  # it goes back with the channel
                 await process(delivery)
 
-        self._lines[queue] = Line(Consumer(self._broker, queue, self._worker_id, prefetch, handle), decoder)
+        watch = self._watch if queue in command_queues() else Watch()
+        self._lines[queue] = Line(Consumer(self._broker, queue, self._worker_id, prefetch, handle), decoder, watch)
 
     async def start(self) -> None:
         """Connected; commands arrive from every queue that can be consumed, and `attach` takes up the others.
@@ -55,12 +59,27 @@ class Intake:
         Raises:
             AMQPError, OSError: the broker is not there.
         """
-        await self._broker.connect()
+        connection = await self._broker.connect()
+        connection.reconnect_callbacks.add(self._reconnected)  # once, however often the start is tried
         await self.attach()
 
     async def stop(self) -> None:
         """The consuming connection is closed; whatever is still unacknowledged goes back to its queue."""
         await self._broker.stop()
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """Everything that this worker should consume."""
+        return tuple(self._lines)
+
+    def settlements(self) -> dict[str, Settlement]:
+        """What is in hand, for each command queue."""
+        return {queue: line.consumer.settlement for queue, line in self._lines.items() if queue in command_queues()}
+
+    @property
+    def lanes_waiting(self) -> int:
+        """Commands in hand whose turn has not come."""
+        return self._lanes.waiting
 
     async def unattached(self) -> list[str]:
         """The queues that this worker does not consume just now, on a live channel."""
@@ -95,7 +114,15 @@ class Intake:
         content = line.decoder.decode(message.body, message.content_type)
         turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
         settlement.arrived()
-        return Delivery(message, content, turn, settlement)
+        traits = traits_of(content)
+        misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
+        journey = line.watch.arrived(Sighting(queue, traits, message.timestamp, len(message.body), misrouted))
+        if isinstance(content, Command):
+            content = journey.marked(content)
+        return Delivery(message, content, turn, settlement, traits, journey)
+
+    def _reconnected(self, *_: object) -> None:
+        self._watch.reconnected("consuming")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +131,7 @@ class Line:
 
     consumer: Consumer
     decoder: Decoder
+    watch: Watch
 
 
 class Arrival(BaseMiddleware[Any, Any]):
@@ -133,6 +161,7 @@ class Arrival(BaseMiddleware[Any, Any]):
         else:  # a bug of the worker itself: the command stays where it is, and nobody overtakes it
             self._delivery.settlement.stuck()
             _log.error("a delivery is stuck until this worker restarts: %s", kind.__name__)
+        self._delivery.journey.gone()
         return False
 
     async def _as_delivery(self, _: "StreamMessage[Any]") -> Delivery | None:

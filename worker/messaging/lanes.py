@@ -21,15 +21,23 @@ class Turn:
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def __aenter__(self) -> Self:
-        for predecessor in self._before:
-            # Shielded: who waits here may be cancelled, but must not cancel the one it waits for.
-            await asyncio.shield(predecessor)
+        if any(not predecessor.done() for predecessor in self._before):
+            self._lanes.waiting += 1
+            try:
+                await self._others_done()
+            finally:
+                self._lanes.waiting -= 1
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.give_up()
+
+    async def _others_done(self) -> None:
+        for predecessor in self._before:
+            # Shielded: who waits here may be cancelled, but must not cancel the one it waits for.
+            await asyncio.shield(predecessor)
 
     def give_up(self) -> None:
         """Makes way for the next one as soon as everybody before is done; harmless when done twice."""
@@ -48,6 +56,7 @@ class Lanes:
 
     def __init__(self) -> None:
         self._last: dict[str, asyncio.Future[None]] = {}
+        self.waiting = 0
 
     def __len__(self) -> int:
         return len(self._last)

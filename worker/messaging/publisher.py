@@ -15,6 +15,7 @@ from contracts.envelope import CONTENT_TYPE, instant
 from worker.documents import EventDocument
 from worker.failsafe import Failure, caught
 from worker.messaging.channel import ConfirmedChannel
+from worker.watch import Watch
 
 APP_ID = "heroes-worker"
 
@@ -27,8 +28,9 @@ _YEAR_10000_SECONDS = 253_402_300_800
 class EventPublisher:
     """Sends event documents to the events exchange, by their type."""
 
-    def __init__(self, channel: ConfirmedChannel) -> None:
+    def __init__(self, channel: ConfirmedChannel, watch: Watch | None = None) -> None:
         self._channel = channel
+        self._watch = watch or Watch()
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
         """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of
@@ -37,6 +39,10 @@ class EventPublisher:
         Raises:
             PublishNotConfirmedError: at least one was not confirmed.
         """
+        with self._watch.publication(EVENTS, len(events)):
+            await self._publish_all(events)
+
+    async def _publish_all(self, events: Sequence[EventDocument]) -> None:
         for wave in _waves(events):
             if len(wave) == 1:  # nearly always: a task of its own would cost more than it brings
                 await self._publish(wave[0])
@@ -49,6 +55,7 @@ class EventPublisher:
     async def _publish(self, event: EventDocument) -> None:
         kind: str = event.envelope["type"]
         await self._channel.publish(as_message(event), exchange=EVENTS, routing_key=kind)
+        self._watch.published(kind)
 
 
 def _waves(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:

@@ -28,6 +28,16 @@ class Settlement:
         self.has_left = False
 
     @property
+    def in_hand(self) -> int:
+        """Deliveries that are neither finished nor given up."""
+        return self._in_hand
+
+    @property
+    def is_full(self) -> bool:
+        """The whole window is in hand: the broker sends nothing more before something is finished."""
+        return self._in_hand >= self._prefetch
+
+    @property
     def nothing_can_arrive(self) -> bool:
         """The window is full of finished deliveries that the broker has not heard of: none is on its way to us."""
         return not self._in_hand and len(self._finished) >= self._prefetch

@@ -1,1 +1,1 @@
-"""What the worker tells its operator: logs and health."""
+"""What the worker tells its operator: health, figures, logs and traces."""

@@ -5,17 +5,27 @@ Neither bodies nor passwords ever reach a line: no logger is given one.
 
 import logging
 import sys
+from contextvars import ContextVar
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
+
+from worker.outcomes import Traits, trace_id
+
+_EXTRA = ("settlement", "seconds", "queue")  # what others put on a record stays out: it may be anything
+
+
+# As all context: it belongs to a task, and ends with it.
+_PRESENT: ContextVar[tuple[Traits, str | None] | None] = ContextVar("present command", default=None)
 
 
 def configure_logging(log_format: str, log_level: str) -> None:
     """Every logger of the process writes to standard error in this format."""
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _naming_the_command,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(_EXTRA),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor]
@@ -42,6 +52,25 @@ def configure_logging(log_format: str, log_level: str) -> None:
     for flooding in ("aiormq.connection", "aio_pika"):
         logging.getLogger(flooding).setLevel(logging.CRITICAL)
     logging.getLogger("aiormq").setLevel(logging.ERROR)
+
+
+def lines_are_about(traits: Traits, trace: str | None) -> None:
+    """Every line that this task writes from now on names this command; by this trace, or by its own."""
+    _PRESENT.set((traits, trace))
+
+
+def _naming_the_command(_: object, __: str, line: EventDict) -> EventDict:
+    if (present := _PRESENT.get()) is None:
+        return line
+    traits, trace = present
+    names = {
+        "command_id": traits.command_id,
+        "command_type": traits.type,
+        "correlation_id": traits.correlation_id or traits.command_id,
+        "trace_id": trace or trace_id(traits.traceparent),
+    }
+    line.update({name: value for name, value in names.items() if value is not None})
+    return line
 
 
 def _without_messages(record: logging.LogRecord) -> bool:

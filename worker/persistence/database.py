@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from worker.documents import DOCUMENT_OPTIONS
 from worker.errors import DatabaseUnavailableError
@@ -59,6 +59,12 @@ class Database:
         return cls(
             url, engine, side, probe, _sessions(engine), _sessions(side), _sessions(reading), arguments, freshness
         )
+
+    @property
+    def in_use(self) -> int:
+        """How many of the commands' connections are handed out just now."""
+        pool = self.engine.sync_engine.pool
+        return pool.checkedout() if isinstance(pool, QueuePool) else 0
 
     async def probe(self) -> None:
         """The server answered on a connection of its own, outside every pool, takes writes, and has every table.

@@ -9,6 +9,7 @@ import logging
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import Context
 
 from worker.failsafe import Failure, caught
 from worker.persistence.sqlstate import translated
@@ -32,6 +33,7 @@ class Gate:
         self._renew = renew
         self._reason: str | None = None
         self._closed_at = 0.0
+        self._closed_before_seconds = 0.0
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._trial: asyncio.Future[str | None] | None = None
         self._probing: asyncio.Task[None] | None = None
@@ -47,6 +49,11 @@ class Gate:
     def closed_seconds(self) -> float:
         """For how long it has been closed; 0 while it is open."""
         return 0.0 if self._reason is None else asyncio.get_running_loop().time() - self._closed_at
+
+    @property
+    def all_closed_seconds(self) -> float:
+        """For how long it has been closed, all times together."""
+        return self._closed_before_seconds + self.closed_seconds
 
     async def passed(self) -> None:
         """The gate is open, or this one goes ahead to try; whoever passes says how it went by `close` or `well`."""
@@ -64,7 +71,8 @@ class Gate:
         self._reason = reason
         self._closed_at = asyncio.get_running_loop().time()
         _log.warning("gate closed: %s", reason)
-        self._probing = asyncio.create_task(self._probe_until_open())
+        # In a context of its own: what it logs is not about the command that met the outage first.
+        self._probing = asyncio.create_task(self._probe_until_open(), context=Context())
 
     def well(self) -> None:
         """Somebody met no outage: if it was a trial, the gate opens."""
@@ -101,6 +109,7 @@ class Gate:
             await asyncio.sleep(random.uniform(pause_seconds / 2, pause_seconds))  # noqa: S311 - not a secret
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
         _log.warning("gate open after %.1f s", self.closed_seconds)
+        self._closed_before_seconds += self.closed_seconds
         self._reason = None
         self.openings += 1
         for turn in self._waiting:

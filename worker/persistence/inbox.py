@@ -36,6 +36,9 @@ _RECORD = (
     .values(outcome=bindparam("result"), events=bindparam("documents"))
 )
 _MARK = update(INBOX).where(INBOX.c.command_id == func.any(bindparam("ids")), _OWED).values(published_at=func.now())
+_OWING = select(
+    func.count(), func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(INBOX.c.handled_at)), 0)
+).where(_OWED)
 _UNPUBLISHED = (
     select(INBOX.c.command_id, INBOX.c.outcome, INBOX.c.events)
     .where(_OWED, _OLD, INBOX.c.outcome != OutcomeKind.DEAD_LETTERED.value)
@@ -107,6 +110,12 @@ def record(session: Session, outcome: Outcome) -> None:
 async def mark_published(session: AsyncSession, command_ids: Sequence[str]) -> None:
     """These rows owe nothing any more."""
     await session.execute(_MARK, {"ids": list(command_ids)})
+
+
+async def owing(session: AsyncSession) -> tuple[int, float]:
+    """How many rows still owe their events or their letter, and for how many seconds the oldest has."""
+    rows, oldest_seconds = (await session.execute(_OWING)).one()
+    return rows, max(0.0, float(oldest_seconds))
 
 
 async def unpublished(session: AsyncSession, *, older_than_seconds: float, at_most: int) -> list[Outcome]:

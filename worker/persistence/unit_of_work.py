@@ -4,7 +4,7 @@ What an earlier delivery of the same command decided stands, whoever asks again.
 """
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +17,7 @@ from worker.persistence.database import Sessions
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
+from worker.watch import Watch
 
 Handler = Callable[[AsyncSession, Any], Awaitable[Handled]]
 """Applies one command's data in the open session and returns its facts, or a rejection. Never commits or publishes.
@@ -36,6 +37,7 @@ class UnitOfWork:
     sessions: Sessions
     permits: Permits
     suspects: Suspects
+    watch: Watch = field(default_factory=Watch)
 
     async def run(self, command: Command, decide: Decide) -> Outcome | IdReused:
         """The outcome that stands in the inbox, committed: an earlier one, or what `decide` just made."""
@@ -48,13 +50,14 @@ class UnitOfWork:
             return await self._transaction(command, decide if crashes < CRASHES else give_up)
 
     async def _transaction(self, command: Command, decide: Decide) -> Outcome | IdReused:
-        async with self.sessions() as session:
-            claimed = await session.run_sync(inbox.claim, command)
-            if not isinstance(claimed, Claim):
-                return claimed
-            outcome = await decide(session, claimed)
-            await session.run_sync(_record_and_commit, outcome)
-        return outcome
+        with self.watch.transaction():
+            async with self.sessions() as session:
+                claimed = await session.run_sync(inbox.claim, command)
+                if not isinstance(claimed, Claim):
+                    return claimed
+                outcome = await decide(session, claimed)
+                await session.run_sync(_record_and_commit, outcome)
+            return outcome
 
 
 def _record_and_commit(session: Session, outcome: Outcome) -> None:

@@ -1,0 +1,91 @@
+"""The HTTP port answers whatever happens in the worker's loop, and never with more than it should."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from worker.errors import SettingsError
+from worker.observability.http import HttpServer, Page
+
+STUCK_AFTER_SECONDS = 0.4
+DEADLINE_SECONDS = 20
+
+
+async def _well() -> Page:
+    return Page(b"well", content_type="text/plain", headers={"x-own": "1"})
+
+
+async def _broken() -> Page:
+    raise ValueError("a secret")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server() -> AsyncIterator[HttpServer]:
+    made = HttpServer("127.0.0.1", 0, {"/well": _well, "/broken": _broken}, STUCK_AFTER_SECONDS)
+    await made.start()
+    yield made
+    await made.stop()
+
+
+def _get(url: str) -> httpx.Response:
+    with httpx.Client(trust_env=False, timeout=DEADLINE_SECONDS) as client:
+        return client.get(url)
+
+
+async def _asked(url: str) -> httpx.Response:
+    return await asyncio.to_thread(_get, url)
+
+
+def _until(url: str, status: int) -> httpx.Response:
+    deadline = monotonic() + DEADLINE_SECONDS
+    while (answer := _get(url)).status_code != status:
+        assert monotonic() < deadline, f"never {status}: {answer.text}"
+    return answer
+
+
+async def test_while_the_loop_is_stuck_the_port_says_so_and_afterwards_all_is_well(server: HttpServer) -> None:
+    assert (await _asked(f"{server.url}/livez")).json() == {"status": "alive"}
+    with ThreadPoolExecutor() as pool:
+        # The loop itself stands still here until somebody else has seen it.
+        answer = pool.submit(_until, f"{server.url}/livez", 503).result()
+    assert answer.json()["status"] == "stuck"
+    assert answer.json()["event_loop_silent_seconds"] >= STUCK_AFTER_SECONDS
+    await asyncio.to_thread(_until, f"{server.url}/livez", 200)
+
+
+async def test_a_page_is_made_in_the_workers_own_loop(server: HttpServer) -> None:
+    answer = await _asked(f"{server.url}/well")
+    assert (answer.status_code, answer.text) == (200, "well")
+    assert answer.headers["content-type"] == "text/plain"
+    assert (answer.headers["x-own"], answer.headers["cache-control"]) == ("1", "no-store")
+
+
+async def test_a_page_that_fails_says_no_more_than_that(server: HttpServer) -> None:
+    answer = await _asked(f"{server.url}/broken")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+
+
+async def test_an_unknown_path_tells_the_known_ones(server: HttpServer) -> None:
+    answer = await _asked(f"{server.url}/nowhere")
+    assert answer.status_code == 404
+    assert answer.json() == {"paths": ["/livez", "/well", "/broken"]}
+
+
+async def test_nothing_can_be_changed_there(server: HttpServer) -> None:
+    def post() -> int:
+        with httpx.Client(trust_env=False) as client:
+            return client.post(f"{server.url}/well").status_code
+
+    assert await asyncio.to_thread(post) == 405
+
+
+async def test_a_port_that_is_taken_is_said_with_the_setting(server: HttpServer) -> None:
+    port = int(server.url.rpartition(":")[2])
+    with pytest.raises(SettingsError, match="HEROES_HTTP_PORT"):
+        HttpServer("127.0.0.1", port, {})

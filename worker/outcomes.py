@@ -88,6 +88,11 @@ class Outcome:
     found: bool = False
     published: bool = False
 
+    @property
+    def mark(self) -> str:
+        """Tells this outcome from an earlier or later one of the same command: its first event's id, if it has any."""
+        return str(self.events[0].envelope["id"]) if self.events else ""
+
 
 def applied(command: Command, facts: Sequence[Fact], time: str) -> Outcome:
     """The command took effect: one event for each fact, in order."""

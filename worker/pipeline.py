@@ -65,12 +65,12 @@ class Pipeline:
             decide = self._giving_up(command, letter)
             return await self.retry.until_done(lambda: self.unit_of_work.run(command, decide))
 
-        confirmed = command.id in self.marker
+        confirmed = self.marker.remembered(command.id)
         outcome = await self.retry.until_done(lambda: self._attempt(delivery, command), give_up)
         if isinstance(outcome, IdReused):
             return _id_reused(delivery)
         if outcome.found:
-            return replace(outcome, published=outcome.published or confirmed)
+            return replace(outcome, published=outcome.published or outcome.mark == confirmed)
         if outcome.kind is not OutcomeKind.DEAD_LETTERED:
             self.unit_of_work.permits.succeeded()
         return outcome
@@ -104,8 +104,7 @@ class Pipeline:
         delivery.journey.decided(outcome)
         if not outcome.published:
             await self._publish(delivery, outcome)
-            if outcome.recorded and outcome.command_id:
-                self.marker.confirmed(outcome.command_id)
+            self.marker.confirmed(outcome)
         self.replies.send_soon(delivery, outcome)
 
     async def _publish(self, delivery: Delivery, outcome: Outcome) -> None:

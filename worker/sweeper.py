@@ -76,11 +76,10 @@ class Sweeper:
         while True:
             async with self.sessions() as session:
                 owed = await inbox.unpublished(session, older_than_seconds=self.sweep_after_seconds, at_most=_BATCH)
-            owed = [outcome for outcome in owed if outcome.command_id not in self.marker]
+            owed = [outcome for outcome in owed if self.marker.remembered(outcome.command_id) != outcome.mark]
             for outcome in owed:
                 await self.events.publish(outcome.events)
-                if outcome.command_id:
-                    self.marker.confirmed(outcome.command_id)
+                self.marker.confirmed(outcome)
             swept += len(owed)
             if len(owed) < _BATCH:
                 break

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -205,10 +205,10 @@ async def test_a_duplicate_that_looked_just_before_the_row_was_marked_publishes_
             await_only(eventually(lambda: stage.is_published(command.id), "the row is marked as published"))
         return result
 
-    async def mark_once_it_looked(session: Any, command_ids: Sequence[str]) -> None:
-        if command.id in command_ids:
+    async def mark_once_it_looked(session: Any, marks: Mapping[str, str]) -> None:
+        if command.id in marks:
             await looked.wait()
-        await mark_published(session, command_ids)
+        await mark_published(session, marks)
 
     monkeypatch.setattr(inbox, "claim", claim_and_dawdle)
     monkeypatch.setattr(inbox, "mark_published", mark_once_it_looked)

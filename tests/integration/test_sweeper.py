@@ -18,6 +18,8 @@ from tests.harness.wire import Wire, document
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import keep_connected
 from worker.messaging.publisher import EventPublisher
+from worker.outcomes import Outcome
+from worker.persistence import inbox
 from worker.persistence.database import Database
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
@@ -157,11 +159,18 @@ async def test_a_swept_event_is_byte_for_byte_the_one_that_was_published_before(
     (await everything_heard(wire)).assert_one_content_each()
 
 
+async def _unpublished(sweeper: Sweeper, row: Row) -> list[Outcome]:
+    async with sweeper.sessions() as session:
+        owed = await inbox.unpublished(session, older_than_seconds=0, at_most=100)
+    return [outcome for outcome in owed if outcome.command_id == row.id]
+
+
 async def test_what_was_confirmed_and_is_not_marked_yet_is_not_published_again(
     stage: Stage, wire: Wire, sweeper: Sweeper
 ) -> None:
     confirmed, owed = await _left(stage, 200), await _left(stage, 100)
-    sweeper.marker.confirmed(confirmed.id)
+    (outcome,) = await _unpublished(sweeper, confirmed)
+    sweeper.marker.confirmed(outcome)
     assert await sweeper.sweep() == 1
     ledger = await everything_heard(wire)
     assert [event["id"] for event in ledger.first] == owed.event_ids

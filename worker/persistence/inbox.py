@@ -4,14 +4,14 @@ Claim and record run in the caller's transaction and never commit: the effect, t
 together or not at all. Both are for `AsyncSession.run_sync`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 
 import orjson
-from sqlalchemy import Interval, bindparam, delete, func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Interval, Text, Uuid, bindparam, column, delete, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
@@ -35,7 +35,17 @@ _RECORD = (
     .where(INBOX.c.command_id == bindparam("id"))
     .values(outcome=bindparam("result"), events=bindparam("documents"))
 )
-_MARK = update(INBOX).where(INBOX.c.command_id == func.any(bindparam("ids")), _OWED).values(published_at=func.now())
+_DONE = (
+    func.unnest(bindparam("ids", type_=ARRAY(Uuid(as_uuid=False))), bindparam("marks", type_=ARRAY(Text)))
+    .table_valued(column("id", Uuid(as_uuid=False)), column("mark", Text), name="done")
+    .render_derived()
+)
+_MARK = (
+    update(INBOX)
+    .where(INBOX.c.command_id == _DONE.c.id, _OWED)
+    .where(func.coalesce(INBOX.c.events[0]["id"].as_string(), "") == _DONE.c.mark)
+    .values(published_at=func.now())
+)
 _OWING = select(
     func.count(), func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(INBOX.c.handled_at)), 0)
 ).where(_OWED)
@@ -107,9 +117,9 @@ def record(session: Session, outcome: Outcome) -> None:
     session.connection().execute(_RECORD, values)
 
 
-async def mark_published(session: AsyncSession, command_ids: Sequence[str]) -> None:
-    """These rows owe nothing any more."""
-    await session.execute(_MARK, {"ids": list(command_ids)})
+async def mark_published(session: AsyncSession, marks: Mapping[str, str]) -> None:
+    """The rows of these commands owe nothing any more, where they still hold the outcome with this mark."""
+    await session.execute(_MARK, {"ids": list(marks), "marks": list(marks.values())})
 
 
 async def owing(session: AsyncSession) -> tuple[int, float]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from contracts.envelope import Command, Query
 from worker.persistence.database import Answer
+from worker.persistence.replays import LastChange
 from worker.persistence.unit_of_work import Handler
 from worker.retry import RetryPolicy
 
@@ -18,3 +19,7 @@ class Entity:
     queries: Sequence[type[Query]] = ()
     answers: Mapping[str, Answer] = field(default_factory=dict)
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    secret_fields: frozenset[str] = frozenset()
+    """Fields whose values no operator is shown unasked."""
+    last_change: LastChange | None = None
+    """So that a dead letter is not replayed over what happened since; without it nobody can tell."""

@@ -3,7 +3,7 @@
 A handler runs in the caller's transaction: it never commits, never publishes and never puts `secret_name` in a fact.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -78,6 +78,13 @@ HANDLERS: Mapping[str, Handler] = {
     "hero.update": apply_update,
     "hero.delete": apply_delete,
 }
+
+
+async def last_change(session: AsyncSession, keys: Sequence[str]) -> datetime | None:
+    """When one of the heroes with these ids was changed last; None if none of them is there."""
+    ids = [int(key) for key in keys]
+    changed: datetime | None = await session.scalar(select(func.max(HERO.c.updated_at)).where(HERO.c.id.in_(ids)))
+    return changed
 
 
 def _wanted(hero_id: int, expected_version: int | None) -> tuple[Any, ...]:

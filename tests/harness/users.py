@@ -20,7 +20,7 @@ async def management_of(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def user(
-    management: httpx.AsyncClient, url: str, *, configure: str | None, write: str = ".*"
+    management: httpx.AsyncClient, url: str, *, configure: str | None, write: str = ".*", read: str = ".*"
 ) -> AsyncIterator[str]:
     """The URL for a fresh user with these rights, or with none at all, to the virtual host."""
     host = urlsplit(url).path[1:]
@@ -28,7 +28,7 @@ async def user(
     (await management.put(f"/users/{name}", json={"password": PASSWORD, "tags": ""})).raise_for_status()
     try:
         if configure is not None:
-            rights = {"configure": configure, "write": write, "read": ".*"}
+            rights = {"configure": configure, "write": write, "read": read}
             (await management.put(f"/permissions/{host}/{name}", json=rights)).raise_for_status()
         address = urlsplit(url)
         where = f"{quote(name)}:{PASSWORD}@{address.hostname}:{address.port}"

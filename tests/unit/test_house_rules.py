@@ -62,7 +62,7 @@ ENTITY = (
 )
 MIGRATIONS = "worker.persistence.migrations.versions"
 # The product has a name, and a generic room may say it; nothing else with the word in it.
-PRODUCT = re.compile(r"heroes-worker|HEROES_|heroes (setup|check|worker|send)\b")
+PRODUCT = re.compile(r"heroes-worker|heroes-dropped|HEROES_|heroes (setup|check|worker|send|queues|dead-letters)\b")
 PROGRAM = re.compile(r"^heroes$|The `heroes` program")
 
 

@@ -116,6 +116,11 @@ def _kept(message: AbstractIncomingMessage) -> dict[str, Any]:
     return kept
 
 
+def is_writable(name: str, value: Any) -> bool:
+    """The client library can write this header, and it is not larger than all of them may be."""
+    return _size(name, value) <= _HEADER_BYTES
+
+
 def _size(name: str, value: Any) -> int:
     """The bytes that a header takes in a frame; one that can't be written again never fits."""
     if not _is_shallow(value):  # the client library writes tables in tables by recursion

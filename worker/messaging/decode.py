@@ -56,7 +56,7 @@ class Decoder:
         self._tagged = len(shapes) > 1
         tagged: Any = Annotated[union, Field(discriminator="type")] if self._tagged else union
         self._adapter: TypeAdapter[Any] = TypeAdapter(tagged)
-        self._traits = _TraitsReader()
+        self._traits = TraitsReader(max_body_bytes)
         self._max_body_bytes = max_body_bytes
 
     def decode(self, body: bytes, content_type: str | None) -> Request | Undecodable:
@@ -72,22 +72,14 @@ class Decoder:
         return request
 
     def _refused(self, body: bytes, error: ValidationError) -> Undecodable:
-        document = self._document(body)
+        document = self._traits.document(body)
         kind = document.get("type") if isinstance(document, dict) else None
         if isinstance(kind, str) and kind not in self._types:
             return self._undecodable(body, self._expected_types, Reason.UNKNOWN_TYPE)
         return self._undecodable(body, self._describe(error))
 
     def _undecodable(self, body: bytes, detail: str, reason: Reason = Reason.INVALID_COMMAND) -> Undecodable:
-        traits = self._traits.read(self._document(body))
-        return Undecodable(Letter(reason, shortened(detail)), traits, sha256(body).hexdigest())
-
-    def _document(self, body: bytes) -> object:
-        """What the body says, if it is JSON at all and short enough to be read here."""
-        if len(body) <= _READ_AT_MOST_TIMES_THE_LIMIT * self._max_body_bytes:
-            with suppress(ValueError):
-                return from_json(body)
-        return None
+        return Undecodable(Letter(reason, shortened(detail)), self._traits.of(body), sha256(body).hexdigest())
 
     def _describe(self, error: ValidationError) -> str:
         """Where it is wrong and what is expected there, without what stood there."""
@@ -99,17 +91,26 @@ class Decoder:
         return "; ".join(shown + more)
 
 
-class _TraitsReader:
+class TraitsReader:
     """Reads what can be read of a message that is wrong, each part for itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_body_bytes: int) -> None:
+        self._max_body_bytes = max_body_bytes
         self._id: TypeAdapter[str] = TypeAdapter(MessageId)
         self._instant: TypeAdapter[str] = TypeAdapter(Instant)
         self._correlation_id: TypeAdapter[str] = TypeAdapter(ShortText)
         self._trace: TypeAdapter[str] = TypeAdapter(HeaderText)
 
-    def read(self, document: object) -> Traits:
+    def document(self, body: bytes) -> object:
+        """What the body says, if it is JSON at all and short enough to be read here; else None."""
+        if len(body) <= _READ_AT_MOST_TIMES_THE_LIMIT * self._max_body_bytes:
+            with suppress(ValueError):
+                return from_json(body)
+        return None
+
+    def of(self, body: bytes) -> Traits:
         """Whatever is missing or wrong stays None."""
+        document = self.document(body)
         if not isinstance(document, dict):
             return Traits()
         kind = document.get("type")

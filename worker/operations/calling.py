@@ -30,7 +30,7 @@ from contracts.client import (
     QueryFailedError,
 )
 from contracts.envelope import UUID_PATTERN
-from worker.errors import ExitCode
+from worker.errors import ExitCode, RefuseToStartError
 from worker.settings import amqp_url
 
 _PLAINLY = {
@@ -87,6 +87,8 @@ def explained() -> Iterator[None]:
         yield
     except ValidationError as error:
         raise failed("\n".join(mistakes(error)), ExitCode.USAGE) from None
+    except RefuseToStartError as refusal:
+        raise failed(str(refusal), refusal.exit_code) from None
     except (CommandRejectedError, CommandDeadLetteredError) as no:
         raise failed(str(no), ExitCode.REFUSED) from None
     except QueryFailedError as no:

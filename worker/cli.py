@@ -21,12 +21,14 @@ from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
 from worker.operations.dead_letters.commands import dead_letters_app
+from worker.operations.queues import queues
 from worker.operations.send import send_app
 from worker.settings import Settings, load_settings, unknown_variables
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(send_app, name="send")
 app.add_typer(ask_app)
+app.command()(queues)
 app.add_typer(dead_letters_app, name="dead-letters")
 
 

@@ -40,7 +40,12 @@ def amqp_url(value: str) -> str:
     return value
 
 
-def _postgresql(value: str) -> str:
+def postgresql_url(value: str) -> str:
+    """The URL, if it leads to a database.
+
+    Raises:
+        ValueError: as `amqp_url`.
+    """
     parts = _parts(value)
     if parts.scheme != "postgresql+asyncpg" or not parts.host or len(parts.path) <= 1:
         raise ValueError("should be like postgresql+asyncpg://user:password@host:5432/database")
@@ -64,7 +69,7 @@ class Settings(BaseSettings):
     rabbitmq_url: Annotated[str, AfterValidator(amqp_url)] = Field(
         repr=False, description="where RabbitMQ is, with the virtual host"
     )
-    database_url: Annotated[str, AfterValidator(_postgresql)] = Field(repr=False, description="where PostgreSQL is")
+    database_url: Annotated[str, AfterValidator(postgresql_url)] = Field(repr=False, description="where PostgreSQL is")
     concurrency: int = Field(16, ge=1, le=500, description="commands at work in one process = size of its pool")
     prefetch: int = Field(32, ge=1, le=10_000, description="unacknowledged commands from one queue")
     worker_id: str = Field(

@@ -10,6 +10,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from secrets import token_hex
 from typing import Any, cast
 
 import aiormq
@@ -26,6 +27,10 @@ _RPC_TIMEOUT_SECONDS = 1
 _ATTACH_TIMEOUT_SECONDS = 20  # 3.10 takes its time to accept a consumer after a restart
 _CONNECT_TIMEOUT_SECONDS = 5
 _RECONNECT_SECONDS = 1.0
+_NAME_BYTES = 200  # a tag has room for 255
+
+TAG_SEPARATOR = "~"
+"""Between a worker's name and what makes each of its consumers another one."""
 
 
 class Consumer:
@@ -38,6 +43,7 @@ class Consumer:
         self.settlement = Settlement(prefetch)
         self._broker = broker
         self._prefetch = prefetch
+        self._name = worker_id.encode()[:_NAME_BYTES].decode(errors="ignore")
         self._arguments: dict[str, Any] = {"x-priority": rendezvous_priority(worker_id, queue)}
         self._subscriber = broker.subscriber(queue, ack_policy=AckPolicy.MANUAL, no_reply=True)
         self._subscriber(handle)
@@ -75,7 +81,8 @@ class Consumer:
             await self._channel.set_qos(prefetch_count=self._prefetch)
             queue = cast("RobustQueue", await self._channel.get_queue(self.queue, ensure=False))
             consume: Any = self._subscriber.consume  # aio-pika expects the abstract message; it is given the other
-            self._tag = await queue.consume(consume, arguments=self._arguments, robust=False)
+            tag = f"{self._name}{TAG_SEPARATOR}{token_hex(4)}"  # a broker's operator sees who it is
+            self._tag = await queue.consume(consume, consumer_tag=tag, arguments=self._arguments, robust=False)
 
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""

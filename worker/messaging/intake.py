@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aio_pika.abc import AbstractIncomingMessage
+from aiormq.exceptions import ChannelAccessRefused
 from faststream import BaseMiddleware
 from faststream.rabbit import RabbitBroker
 
 from contracts.channels import COMMANDS, UNSLOTTED, command_queues
 from contracts.envelope import Command
+from worker.errors import TopologyError
 from worker.failsafe import Failure, caught
 from worker.messaging.consumer import Consumer
 from worker.messaging.decode import Decoder, traits_of
@@ -58,10 +60,13 @@ class Intake:
 
         Raises:
             AMQPError, OSError: the broker is not there.
+            TopologyError: this user may not consume a queue: neither waiting nor trying again would help.
         """
         connection = await self._broker.connect()
         connection.reconnect_callbacks.add(self._reconnected)  # once, however often the start is tried
-        await self.attach()
+        for queue, failure in (await self._failures()).items():
+            if isinstance(failure.error, ChannelAccessRefused):
+                raise TopologyError(f"queue {queue}: this user has no permission to consume it")
 
     async def stop(self) -> None:
         """The consuming connection is closed; whatever is still unacknowledged goes back to its queue."""
@@ -88,10 +93,14 @@ class Intake:
 
     async def attach(self) -> list[str]:
         """Every queue is consumed that can be; says which can't. May be called at any time, again and again."""
+        return list(await self._failures())
+
+    async def _failures(self) -> dict[str, Failure]:
+        """Every queue is consumed that can be; why the others can't."""
         self.is_released = False
         lost = await self.unattached()
         results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach) for queue in lost))
-        return [queue for queue, result in zip(lost, results, strict=True) if isinstance(result, Failure)]
+        return {queue: result for queue, result in zip(lost, results, strict=True) if isinstance(result, Failure)}
 
     async def release(self) -> None:
         """No command is consumed until `attach`, and what was in hand has gone back to its queue, in order."""

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from yarl import URL
 
+from worker import tls
 from worker.errors import SettingsError
 
 PREFIX = "HEROES_"
@@ -37,6 +38,9 @@ def amqp_url(value: str) -> str:
     parts = _parts(value)
     if parts.scheme not in {"amqp", "amqps"} or not parts.host:
         raise ValueError("should be like amqp://user:password@host:5672/virtual-host (or amqps)")
+    _check_tls(parts, tls.AMQP, parts.scheme == "amqps", "amqps")
+    if parts.query.get("no_verify_ssl", "0") != "0":
+        raise ValueError("no_verify_ssl would take anybody for the broker: leave it out, and name cafile=/path/ca.pem")
     return value
 
 
@@ -49,6 +53,9 @@ def postgresql_url(value: str) -> str:
     parts = _parts(value)
     if parts.scheme != "postgresql+asyncpg" or not parts.host or len(parts.path) <= 1:
         raise ValueError("should be like postgresql+asyncpg://user:password@host:5432/database")
+    if "sslmode" in parts.query or parts.query.get("ssl", "disable") not in {"disable", "verify-full"}:
+        raise ValueError("takes ssl=verify-full or ssl=disable: what lies between asks nobody for a certificate")
+    _check_tls(parts, tls.POSTGRESQL, parts.query.get("ssl") == "verify-full", "ssl=verify-full")
     return value
 
 
@@ -59,6 +66,17 @@ def _collector(value: str | None) -> str | None:
     if parts.scheme not in {"http", "https"} or not parts.host:
         raise ValueError("should be like http://collector:4318 (or https)")
     return value
+
+
+def _check_tls(parts: URL, options: tls.Options, is_on: bool, switch: str) -> None:
+    """The files that the URL names are there and of use, and every option has one value."""
+    if len(parts.query) > len(set(parts.query)):
+        raise ValueError("has an option twice")
+    named = [option for option in options if option in parts.query]
+    if named and not is_on:
+        raise ValueError(f"{' and '.join(named)}: only together with {switch}")
+    if named:
+        tls.context(parts.query, options)
 
 
 class Settings(BaseSettings):

@@ -22,6 +22,7 @@ from aiormq.exceptions import (
 )
 from yarl import URL
 
+from worker import tls
 from worker.errors import SettingsError, UnreachableError
 
 _HEARTBEAT_SECONDS = 10
@@ -54,8 +55,8 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
     """The result of `work`, which needs that broker; tried again while it is away, for `within_seconds` in all.
 
     Raises:
-        SettingsError: user, password or virtual host is wrong: waiting would not help.
-        UnreachableError: the broker did not answer in time.
+        SettingsError: user, password, virtual host or certificate is wrong: waiting would not help.
+        UnreachableError: the broker did not answer in time, or its certificate has expired.
     """
     deadline = asyncio.get_running_loop().time() + within_seconds
     refusals = 0
@@ -67,6 +68,8 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
                 f"HEROES_RABBITMQ_URL: {without_password(url)} refuses this user and password"
             ) from None
         except CONNECTION_EXCEPTIONS as error:
+            if refused := tls.refusal(error, "HEROES_RABBITMQ_URL", without_password(url), tls.AMQP):
+                raise refused from None
             refusals += _is_refusal(error)
             if refusals == _REFUSED_TIMES:  # not just a broker that is going down
                 raise SettingsError(
@@ -76,7 +79,7 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
             if asyncio.get_running_loop().time() >= deadline:
                 raise UnreachableError(
                     f"RabbitMQ at {without_password(url)} did not answer within {within_seconds:g} s:"
-                    f" is it running, and is HEROES_RABBITMQ_URL right?"
+                    f" is it running, and is HEROES_RABBITMQ_URL right?{_hint(url)}"
                 ) from error
             _log.warning("waiting for RabbitMQ at %s (%s)", without_password(url), type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -113,6 +116,13 @@ def server_version(connection: AbstractConnection) -> tuple[int, ...]:
     transport = connection.transport
     told = transport.connection.server_properties.get("version", "") if transport else ""
     return tuple(int(part) for part in str(told).split(".") if part.isdecimal())
+
+
+def _hint(url: str) -> str:
+    """A broker that wants a certificate, or is not spoken to in TLS, just hangs up."""
+    if URL(url).scheme == "amqps":
+        return "" if "certfile" in URL(url).query else " (If it wants a certificate: certfile=, keyfile=.)"
+    return " (If it speaks TLS: amqps.)"
 
 
 def _is_refusal(error: BaseException) -> bool:

@@ -30,6 +30,7 @@ from contracts.client import (
     QueryFailedError,
 )
 from contracts.envelope import UUID_PATTERN
+from worker import tls
 from worker.errors import ExitCode, RefuseToStartError
 from worker.settings import amqp_url
 
@@ -101,5 +102,7 @@ def explained() -> Iterator[None]:
         message = "RabbitMQ refuses this user, password or virtual host: check HEROES_RABBITMQ_URL"
         raise failed(message, ExitCode.USAGE) from None
     except (AMQPError, OSError) as error:
+        if refused := tls.refusal(error, "HEROES_RABBITMQ_URL", "RabbitMQ", tls.AMQP):
+            raise failed(str(refused), refused.exit_code) from None
         message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
         raise failed(message, ExitCode.UNREACHABLE) from None

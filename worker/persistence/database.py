@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import event, select, text
+from sqlalchemy import URL, event, select, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from worker.documents import DOCUMENT_OPTIONS
 from worker.errors import DatabaseUnavailableError
 from worker.outcomes import Fact, Rejection
+from worker.persistence.address import address
 from worker.persistence.tables import METADATA
 
 _CONNECT_TIMEOUT_SECONDS = 5
@@ -49,9 +50,10 @@ class Database:
     @classmethod
     def of(cls, url: str, *, pool_size: int, statement_timeout_seconds: float) -> "Database":
         """Nothing is connected yet afterwards."""
-        arguments = _connect_args(statement_timeout_seconds)
-        engine, side = _engine(url, arguments, pool_size), _engine(url, arguments, _SIDE_POOL_SIZE)
-        probe = create_async_engine(url, poolclass=NullPool, connect_args=arguments)
+        where, secured = address(url)
+        arguments = {**_connect_args(statement_timeout_seconds), **secured}
+        engine, side = _engine(where, arguments, pool_size), _engine(where, arguments, _SIDE_POOL_SIZE)
+        probe = create_async_engine(where, poolclass=NullPool, connect_args=arguments)
         reading = side.execution_options(postgresql_readonly=True)  # the same pool
         freshness = _Freshness()
         freshness.watch(engine)
@@ -124,7 +126,7 @@ def _connect_args(statement_timeout_seconds: float) -> dict[str, Any]:
     }
 
 
-def _engine(url: str, connect_args: dict[str, Any], pool_size: int) -> AsyncEngine:
+def _engine(url: URL, connect_args: dict[str, Any], pool_size: int) -> AsyncEngine:
     return create_async_engine(
         url,
         pool_size=pool_size,

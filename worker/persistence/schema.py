@@ -18,8 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
+from worker import tls
 from worker.errors import SchemaError, SettingsError, UnreachableError
 from worker.failsafe import Failure, caught
+from worker.persistence.address import address
 
 _LOCK = 0x6865726F  # any number that nobody else uses in this database
 _CONNECT_TIMEOUT_SECONDS = 5
@@ -28,6 +30,8 @@ _REFUSALS = {
     "28": "refuses this user and password",
     "3D": "has no such database",
 }
+
+_NO_TLS = "rejected SSL upgrade"  # the driver has no type for it
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +43,9 @@ async def reached(url: str, shown_url: str, within_seconds: float) -> AsyncItera
     Raises:
         RefuseToStartError: as `wait_until_reachable`.
     """
-    engine = create_async_engine(url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT_SECONDS})
+    where, secured = address(url)
+    arguments = {"timeout": _CONNECT_TIMEOUT_SECONDS, **secured}
+    engine = create_async_engine(where, poolclass=NullPool, connect_args=arguments)
     try:
         await wait_until_reachable(engine, shown_url, within_seconds)
         yield engine
@@ -84,14 +90,19 @@ async def wait_until_reachable(engine: AsyncEngine, shown_url: str, within_secon
     """The database answered.
 
     Raises:
-        SettingsError: it refuses the user, the password or the name: waiting would not help.
-        UnreachableError: it did not answer in time.
+        SettingsError: it refuses the user, the password or the name, or shows no certificate for us: waiting would
+            not help.
+        UnreachableError: it did not answer in time, or its certificate has expired.
     """
     deadline = asyncio.get_running_loop().time() + within_seconds
     while isinstance(failure := await caught(_ask, engine), Failure):
         sqlstate = str(getattr(getattr(failure.error, "orig", failure.error), "sqlstate", "") or "")
         if sqlstate[:2] in _REFUSALS:
             raise SettingsError(f"HEROES_DATABASE_URL: {shown_url} {_REFUSALS[sqlstate[:2]]}")
+        if refused := tls.refusal(failure.error, "HEROES_DATABASE_URL", shown_url, tls.POSTGRESQL):
+            raise refused
+        if _NO_TLS in str(failure.error):
+            raise SettingsError(f"HEROES_DATABASE_URL: {shown_url} does not speak TLS; ssl=disable does without")
         if asyncio.get_running_loop().time() >= deadline:
             raise UnreachableError(
                 f"PostgreSQL at {shown_url} did not answer within {within_seconds:g} s"

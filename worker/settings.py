@@ -48,7 +48,7 @@ def postgresql_url(value: str) -> str:
     """The URL, if it leads to a database.
 
     Raises:
-        ValueError: as `amqp_url`.
+        ValueError: it does not; the message says what it should be like.
     """
     parts = _parts(value)
     if parts.scheme != "postgresql+asyncpg" or not parts.host or len(parts.path) <= 1:

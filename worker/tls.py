@@ -76,10 +76,14 @@ def refusal(error: BaseException, setting: str, shown_url: str, options: Options
 
 
 def _of_tls(error: BaseException | None) -> ssl.SSLError | None:
-    """The failure that a library has wrapped in its own."""
-    while error is not None and not isinstance(error, ssl.SSLError):
+    """The failure that a library has wrapped in its own; the AMQP client's errors may be each other's context."""
+    seen = list[BaseException]()
+    while error is not None and error not in seen:
+        if isinstance(error, ssl.SSLError):
+            return error
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return error
+    return None
 
 
 def _why(error: OSError) -> str:

@@ -22,6 +22,8 @@ from worker.errors import ExitCode, RefuseToStartError, SettingsError, Unreachab
 from worker.messaging.connection import connected
 from worker.operations import prepare
 
+pytestmark = pytest.mark.fault
+
 AUTHORITY = "signed by nobody who is trusted here"
 OTHER_HOST = "is for another host: name the host as the certificate does"
 OTHER_TIME = "has expired or is not valid yet: renew it there"
@@ -206,7 +208,7 @@ async def test_a_database_without_tls_is_told_from_one_that_is_away(stage: Stage
 
 
 @pytest.mark.parametrize(
-    ("command", "code"), [(("worker",), 2), (("check",), 2), (("setup",), 2), (("send", "delete", "1"), 2)], ids=str
+    ("command", "code"), [(("worker",), 2), (("check",), 2), (("send", "delete", "1"), 2)], ids=str
 )
 async def test_the_program_ends_with_a_sentence_and_no_password(
     secured: Stage, rabbitmq: SecuredRabbitMQ, stranger: Authority, command: tuple[str, ...], code: int

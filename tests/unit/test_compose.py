@@ -72,6 +72,31 @@ def test_compose_runs_the_images_that_the_tests_run(service: str, image: str) ->
     assert SERVICES[service]["image"] == image
 
 
+def test_what_only_looks_on_comes_when_it_is_asked_for_and_reads_the_files_that_are_shipped() -> None:
+    asked_for = {name for name, service in SERVICES.items() if service.get("profiles")}
+    assert asked_for == {"prometheus", "grafana"}
+    for name in asked_for:
+        assert SERVICES[name]["profiles"] == ["observability"]
+        assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"]), "pinned"
+        files = [volume.split(":") for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+        assert files
+        for source, _, mode in files:
+            assert (ROOT / source).exists()
+            assert mode == "ro"
+
+
+def test_prometheus_scrapes_the_services_that_compose_runs() -> None:
+    jobs = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())["scrape_configs"]
+    workers, *brokers = jobs
+    (found,) = workers["dns_sd_configs"]
+    assert found["names"] == ["worker"]
+    assert found["port"] == Settings.model_fields["http_port"].default
+    assert {target for job in brokers for one in job["static_configs"] for target in one["targets"]} == {
+        "rabbitmq:15692"
+    }
+    assert set(SERVICES) > {"worker", "rabbitmq"}
+
+
 def test_every_published_port_is_on_loopback_only() -> None:
     ports = [(name, str(port)) for name, service in SERVICES.items() for port in service.get("ports", [])]
     assert ports
@@ -92,7 +117,9 @@ def test_the_healthcheck_asks_the_port_on_which_the_worker_listens() -> None:
     host, port = (Settings.model_fields[name].default for name in ("http_host", "http_port"))
     assert f'HTTPConnection("{host}", {port}' in asked
     assert "/readyz" in asked
-    assert not {f"{PREFIX}HTTP_HOST", f"{PREFIX}HTTP_PORT"} & set(environment("worker"))
+    # Where Prometheus reaches it, loopback answers, too.
+    assert environment("worker")[f"{PREFIX}HTTP_HOST"] == "0.0.0.0"  # noqa: S104 - of a network without a published port
+    assert f"{PREFIX}HTTP_PORT" not in environment("worker")
 
 
 @pytest.mark.parametrize("service", OURS)

@@ -38,6 +38,14 @@ class Stage:
         finally:
             await connection.close()
 
+    async def run(self, script: str) -> None:
+        """Statements without an answer, as the owner of the database."""
+        connection = await asyncpg.connect(self.database_url.replace("+asyncpg", ""))
+        try:
+            await connection.execute(script)
+        finally:
+            await connection.close()
+
     async def inbox(self, command_id: str) -> Mapping[str, Any] | None:
         """The inbox row of one command."""
         rows = await self.rows("SELECT * FROM inbox WHERE command_id = $1", command_id)

@@ -1,13 +1,16 @@
 """The users of deploy/rabbitmq, one by one on a real broker: each can do its work, and nothing else."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, suppress
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aio_pika
 import aiormq
+import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
@@ -27,6 +30,7 @@ from worker.messaging.connection import connected
 from worker.operations import prepare
 
 CONSUMER = f"consumer-{APP}"
+DOCS = Path(__file__).parents[2] / "docs"
 NAMED, OTHER = f"heroes.events.{APP}", "heroes.events.other"
 COMMANDS, SLOT, UNSLOTTED = "heroes.commands", "heroes.commands.00", "heroes.commands.unslotted"
 EVENTS, LOG, QUERIES, LETTERS = "heroes.events", "heroes.events.log", "heroes.queries", "heroes.dead_letters"
@@ -50,9 +54,23 @@ async def users(management: httpx.AsyncClient, corner: Stage) -> AsyncIterator[M
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def worker(corner: Stage, users: Mapping[str, str]) -> AsyncIterator[Worker]:
-    """At work with no more rights than its own."""
-    settings = corner.settings(rabbitmq_url=users["worker"], shutdown_timeout_seconds=5)
+async def role(corner: Stage, users: Mapping[str, str]) -> AsyncIterator[str]:
+    """The URL of the database for a worker that owns nothing there, made as docs/security.md says."""
+    address = urlsplit(corner.database_url)
+    name = f"{address.path[1:]}_worker"
+    (script,) = re.findall(r"```sql\n(.*?)```", (DOCS / "security.md").read_text(), re.DOTALL)
+    await corner.run(re.sub(r"\bworker\b", name, script))
+    await corner.run(f"ALTER ROLE {name} PASSWORD '{PASSWORD}'")
+    try:
+        yield address._replace(netloc=f"{name}:{PASSWORD}@{address.hostname}:{address.port}").geturl()
+    finally:
+        await corner.run(f"DROP OWNED BY {name}; DROP ROLE {name}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def worker(corner: Stage, users: Mapping[str, str], role: str) -> AsyncIterator[Worker]:
+    """At work with no more rights than its own, to either service."""
+    settings = corner.settings(rabbitmq_url=users["worker"], database_url=role, shutdown_timeout_seconds=5)
     async with running_worker(settings) as running:
         yield running
 
@@ -117,6 +135,17 @@ async def test_an_operator_takes_a_dead_letter_and_publishes_its_command_again(
         channel = await connection.channel()
         await publish(channel, COMMANDS, command.to_json(), command.routing_key)
     await eventually(lambda: corner.is_published(command.id), "the command is handled")
+
+
+@pytest.mark.parametrize("act", ["DROP TABLE inbox", "ALTER TABLE hero ADD x int", "CREATE TABLE mine (x int)"])
+async def test_a_worker_changes_rows_and_no_tables(role: str, act: str) -> None:
+    connection = await asyncpg.connect(role.replace("+asyncpg", ""))
+    try:
+        assert await connection.fetchval("SELECT count(*) FROM inbox") >= 0
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(act)
+    finally:
+        await connection.close()
 
 
 async def test_an_operator_sees_the_queues_in_the_management_and_nobody_else_gets_in(

@@ -5,7 +5,7 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
@@ -178,5 +178,8 @@ def secured_postgres(authority: Authority) -> Iterator[SecuredPostgres]:
     authority.sign(server._data, owner=server._user)
     with (server._data / "postgresql.conf").open("a") as configuration:
         configuration.write(_POSTGRES.format(folder=server._data))
-    with server:
+    with closing(server):
+        # Who asks whether it is up must not begin with TLS: what answers meanwhile is a refusal, and its socket leaks.
+        with patch.dict(os.environ, {"PGSSLMODE": "disable"}):
+            server.start()
         yield SecuredPostgres(server, authority)

@@ -13,20 +13,36 @@ import aiormq
 import asyncpg
 import orjson
 
+from benchmarks.contestants import WrongError
+from benchmarks.work import CREATE, Kind
 from contracts.channels import COMMANDS, DEAD_LETTERS, EVENTS, command_queues
-from contracts.envelope import CONTENT_TYPE
-from contracts.heroes import CreateHero, CreateHeroData
+from contracts.envelope import CONTENT_TYPE, Command
 from worker.settings import Settings
 
+__all__ = ["Arena", "WrongError", "opened"]
+
+# Rows that stood before the first round, if any, are a day old.
+_RECENT = "> now() - interval '12 hours'"
 _ROWS = (
-    "SELECT (SELECT count(*) FROM hero) AS heroes, count(*) AS inbox, count(published_at) AS published,"
-    " count(*) FILTER (WHERE outcome = 'applied') AS applied FROM inbox"
+    f"SELECT (SELECT count(*) FROM hero WHERE created_at {_RECENT}) AS heroes, count(*) AS inbox,"  # noqa: S608 - ours
+    " count(published_at) AS published, count(*) FILTER (WHERE outcome = 'applied') AS applied"
+    f" FROM inbox WHERE handled_at {_RECENT}"
 )
-_EVENT_IDS = "SELECT json_array_elements(events)->>'id' AS id FROM inbox"
-
-
-class WrongError(RuntimeError):
-    """A contestant did not do what it is measured for: it gets no figure."""
+_RECORDED = f"SELECT count(*) FROM inbox WHERE handled_at {_RECENT}"  # noqa: S608 - all ours
+_EVENT_IDS = f"SELECT json_array_elements(events)->>'id' AS id FROM inbox WHERE handled_at {_RECENT}"  # noqa: S608 - ours
+_HERO = "'Hero ' || n, 'Secret ' || n, n % 100"
+_SEED = f"INSERT INTO hero (name, secret_name, age) SELECT {_HERO} FROM generate_series(1, $1::int) AS n"  # noqa: S608 - ours
+_OLD_HEROES = (
+    "INSERT INTO hero (name, secret_name, age, created_at, updated_at)"  # noqa: S608 - all ours
+    f" SELECT {_HERO}, now() - interval '1 day', now() - interval '1 day' FROM generate_series(1, $1::int) AS n"
+)
+_OLD_INBOX = (
+    "INSERT INTO inbox (command_id, command_type, fingerprint, outcome, events, handled_at, published_at)"
+    " SELECT gen_random_uuid(), 'hero.create', sha256(n::text::bytea), 'applied',"
+    " json_build_array(json_build_object('id', gen_random_uuid(), 'filler', repeat('x', 500))),"
+    " now() - interval '1 day', now() - interval '1 day' FROM generate_series(1, $1::int) AS n"
+)
+_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +53,13 @@ class Arena:
     channel: aiormq.Channel
     database: Any
     probe: str
+    old_rows: int = 0
 
-    async def fill(self, count: int) -> None:
+    async def fill(self, count: int, kind: Kind = CREATE) -> None:
         """So many valid commands stand in the slot queues, confirmed."""
-        commands = [_command(number) for number in range(count)]
-        await asyncio.gather(*(self._send(command) for command in commands))
+        for first in range(1, count + 1, _AT_ONCE):
+            commands = [kind.make(number) for number in range(first, min(first + _AT_ONCE, count + 1))]
+            await asyncio.gather(*(self._send(command) for command in commands))
 
     async def announced(self) -> int:
         """How many events have come out so far, repeats included."""
@@ -49,9 +67,17 @@ class Arena:
 
     async def recorded(self) -> int:
         """How many commands have an outcome."""
-        return int(await self.database.fetchval("SELECT count(*) FROM inbox"))
+        return int(await self.database.fetchval(_RECORDED))
 
-    async def verify(self, count: int) -> int:
+    async def created(self) -> int:
+        """About how many heroes have been created: the last id, which the index tells at once."""
+        return int(await self.database.fetchval("SELECT coalesce(max(id), 0) FROM hero"))
+
+    async def heroes(self) -> int:
+        """How many heroes there are."""
+        return int(await self.database.fetchval("SELECT count(*) FROM hero"))
+
+    async def verify(self, count: int, kind: Kind = CREATE) -> int:
         """Every command took effect once, is recorded and announced; says how many announcements were repeats.
 
         Raises:
@@ -59,19 +85,28 @@ class Arena:
         """
         rows = dict(await self.database.fetchrow(_ROWS))
         recorded = {row["id"] for row in await self.database.fetch(_EVENT_IDS)}
-        sent = [event async for event in self._events()]
+        sent = await self._events()
         found = {**rows, "event ids": len(set(sent)), "recorded ids": len(recorded)}
-        wrong = {name: number for name, number in found.items() if number != count}
+        events = count * kind.events
+        wanted = {"heroes": count * kind.heroes_left, "event ids": events, "recorded ids": events}
+        wrong = {name: number for name, number in found.items() if number != wanted.get(name, count)}
         if wrong or set(sent) != recorded:
-            raise WrongError(f"not {count} of each: {wrong or 'other events than recorded'}")
+            raise WrongError(f"not what {count} commands leave: {wrong or 'other events than recorded'}")
         await self._verify_empty()
-        return len(sent) - count
+        return len(sent) - events
 
-    async def clear(self) -> None:
-        """Both tables are empty, as before the first round."""
-        await self.database.execute("TRUNCATE hero, inbox RESTART IDENTITY")
+    async def clear(self, seeds: int = 0) -> None:
+        """As before the first round, and so many heroes besides."""
+        if self.old_rows:
+            for statement in ("hero WHERE created_at", "inbox WHERE handled_at"):
+                await self.database.execute(f"DELETE FROM {statement} {_RECENT}")  # noqa: S608 - all ours
+        else:
+            await self.database.execute("TRUNCATE hero, inbox RESTART IDENTITY")
+        await self.database.execute(_SEED, seeds)
+        await self.database.execute("VACUUM ANALYZE hero, inbox")
+        await self.channel.queue_purge(self.probe)
 
-    async def _send(self, command: CreateHero) -> None:
+    async def _send(self, command: Command) -> None:
         properties = aiormq.spec.Basic.Properties(
             content_type=CONTENT_TYPE, delivery_mode=2, message_id=command.id, message_type=command.type
         )
@@ -84,10 +119,17 @@ class Arena:
             wait=False,
         )
 
-    async def _events(self) -> AsyncIterator[str]:
-        for _ in range(await self.announced()):
-            message = await self.channel.basic_get(self.probe, no_ack=True)
-            yield orjson.loads(message.body)["id"]
+    async def _events(self) -> list[str]:
+        """The ids of everything that was announced, in order; the queue is empty afterwards."""
+        expected, found = await self.announced(), asyncio.Queue[str]()
+
+        async def keep(message: aiormq.abc.DeliveredMessage) -> None:
+            found.put_nowait(orjson.loads(message.body)["id"])
+
+        consuming = await self.channel.basic_consume(self.probe, keep, no_ack=True)
+        sent = [await found.get() for _ in range(expected)]
+        await self.channel.basic_cancel(consuming.consumer_tag or "")
+        return sent
 
     async def _verify_empty(self) -> None:
         """What a contestant did not acknowledge is back in its queue once it has left."""
@@ -101,21 +143,19 @@ class Arena:
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Arena]:
-    """An arena in a virtual host and a database that are prepared already."""
+async def opened(settings: Settings, old_rows: int = 0) -> AsyncIterator[Arena]:
+    """An arena in a prepared virtual host and database; so many heroes and inbox rows stand there before everything."""
     database = await asyncpg.connect(settings.database_url.replace("+asyncpg", "", 1))
     connection = await aiormq.connect(settings.rabbitmq_url)
     try:
+        if old_rows:
+            await database.execute(_OLD_HEROES, old_rows)
+            await database.execute(_OLD_INBOX, old_rows)
         channel = await connection.channel()
         assert isinstance(channel, aiormq.Channel)
         probe = (await channel.queue_declare(exclusive=True)).queue or ""
         await channel.queue_bind(probe, EVENTS, routing_key="#")
-        yield Arena(settings, channel, database, probe)
+        yield Arena(settings, channel, database, probe, old_rows)
     finally:
         await connection.close()
         await database.close()
-
-
-def _command(number: int) -> CreateHero:
-    data = CreateHeroData(name=f"Hero {number}", secret_name=f"Secret {number}", age=number % 100)
-    return CreateHero.new(data, source="/benchmarks")

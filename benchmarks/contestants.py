@@ -1,32 +1,60 @@
-"""The programs that are measured, each in a process of its own.
+"""The programs that are measured, each in processes of its own.
 
-Invariant: whatever happens in a round, its process is ended by its own handle.
+Invariant: whatever happens in a round, its processes and their children are ended by their own group.
 """
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import IO
 
-from benchmarks.arena import WrongError
+from benchmarks.usage import cpu_seconds, peak_bytes, resident_bytes
 from worker.settings import PREFIX, Settings
 
 _STOP_SECONDS = 40
 _SHOWN_BYTES = 2000
-_CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class WrongError(RuntimeError):
+    """A contestant did not do what it is measured for: it gets no figure."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A program that creates heroes from the queues until SIGTERM."""
+    """A program that creates heroes from queued commands until SIGTERM."""
 
     name: str
     arguments: tuple[str, ...]
+    """For `python`; `{copy}` stands for the number of the process, from 0."""
+    settings: tuple[tuple[str, str], ...] = ()
+    """Besides the operator's defaults."""
+    copies: int = 1
+    fill: tuple[str, ...] = ()
+    """The program that fills the queues, if they are its own; it gets the number of commands."""
+    needs: tuple[str, ...] = ()
+    """Libraries that only the benchmarks need."""
+    leaves_out: str = ""
+    """What it does not do for its rate."""
+    leaves_with: tuple[int, ...] = (0,)
+
+    @property
+    def is_peer(self) -> bool:
+        """It has queues of its own, and neither inbox nor our events."""
+        return bool(self.fill)
+
+    def missing(self) -> list[str]:
+        """The libraries that it needs and that are not installed."""
+        return [library for library in self.needs if find_spec(library) is None]
+
+    def times(self, copies: int) -> "Contestant":
+        """The same in so many processes."""
+        return replace(self, name=f"{self.name} x {copies}", copies=copies)
 
 
 WORKER = Contestant("heroes worker", ("-c", "from worker.cli import main; main()", "worker"))
@@ -37,48 +65,90 @@ HAND_WRITTEN = Contestant("hand-written", ("-m", "benchmarks.hand_written"))
 class Running:
     """A contestant at work."""
 
-    def __init__(self, process: "subprocess.Popen[bytes]", log: IO[bytes]) -> None:
-        self._process = process
-        self._log = log
+    def __init__(
+        self, contestant: Contestant, processes: "Sequence[subprocess.Popen[bytes]]", logs: Sequence[IO[bytes]]
+    ) -> None:
+        self._contestant = contestant
+        self._processes = processes
+        self._logs = logs
+
+    @property
+    def pids(self) -> list[int]:
+        """Its processes, without the children that they may have."""
+        return [process.pid for process in self._processes]
 
     def cpu_seconds(self) -> float:
-        """User and system time of the process so far."""
-        # The command's name stands in brackets and may hold spaces; the times are fields 14 and 15.
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _CLOCK_TICKS
+        """User and system time of all its processes so far."""
+        return cpu_seconds(self.pids)
+
+    def peak_bytes(self) -> int:
+        """The most memory that its processes have had in use."""
+        return peak_bytes(self.pids)
+
+    def resident_bytes(self) -> int:
+        """The memory that its processes have in use now."""
+        return resident_bytes(self.pids)
 
     def require_alive(self) -> None:
-        """Raises: WrongError if it has ended."""
-        if self._process.poll() is not None:
-            raise WrongError(f"ended with {self._process.returncode}")
+        """Raises: WrongError if a process of it has ended."""
+        for process in self._processes:
+            if process.poll() is not None:
+                raise WrongError(f"ended with {process.returncode}")
 
     def leave(self) -> None:
         """It has finished what it had in hand. Raises: WrongError if it takes too long or fails."""
-        self._process.terminate()
-        try:
-            code = self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            raise WrongError(f"did not leave within {_STOP_SECONDS} s") from None
-        if code:
-            raise WrongError(f"left with {code}")
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            try:
+                code = process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                raise WrongError(f"did not leave within {_STOP_SECONDS} s") from None
+            if code not in self._contestant.leaves_with:
+                raise WrongError(f"left with {code}")
 
     def said(self) -> str:
-        """The end of its log."""
-        self._log.seek(0)
-        return self._log.read()[-_SHOWN_BYTES:].decode(errors="replace")
+        """The ends of its logs."""
+        return "\n".join(_end_of(log) for log in self._logs)
 
 
 @contextmanager
-def started(contestant: Contestant, settings: Settings) -> Iterator[Running]:
-    """The contestant on these services, in the settings that an operator gets by default."""
+def started(contestant: Contestant, settings: Settings, *more: str) -> Iterator[Running]:
+    """The contestant on these services, in the settings that an operator gets by default but for its own."""
+    with ExitStack() as stack:
+        logs = [stack.enter_context(TemporaryFile()) for _ in range(contestant.copies)]
+        processes = []
+        for copy, log in enumerate(logs):
+            process = _started(contestant, copy, environment(settings, contestant, copy), (log, more))
+            stack.callback(_end, process)
+            processes.append(process)
+        yield Running(contestant, processes, logs)
+
+
+def environment(settings: Settings, contestant: Contestant, copy: int = 0) -> dict[str, str]:
+    """The variables for one process; our own leave no trace in it but the services."""
     own = {"rabbitmq_url": settings.rabbitmq_url, "database_url": settings.database_url, "http_port": "0"}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
-    environment |= {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
-    with TemporaryFile() as log:
-        command = [sys.executable, *contestant.arguments]
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)  # noqa: S603 - our own programs
-        try:
-            yield Running(process, log)
-        finally:
-            process.kill()
-            process.wait()
+    own |= {"worker_id": f"bench-{copy}", **dict(contestant.settings)}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    return others | {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
+
+
+def _started(
+    contestant: Contestant, copy: int, environ: dict[str, str], rest: tuple[IO[bytes], tuple[str, ...]]
+) -> "subprocess.Popen[bytes]":
+    log, more = rest
+    arguments = [argument.replace("{copy}", str(copy)) for argument in (*contestant.arguments, *more)]
+    return subprocess.Popen(  # noqa: S603 - our own programs
+        [sys.executable, *arguments], env=environ, stdout=log, stderr=log, start_new_session=True
+    )
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)  # children, too: some peers fork
+    process.wait()
+
+
+def _end_of(log: IO[bytes]) -> str:
+    log.seek(0)
+    return log.read()[-_SHOWN_BYTES:].decode(errors="replace")

@@ -1,14 +1,14 @@
-"""The limit: what a good engineer writes by hand over aiormq and asyncpg to create heroes exactly once.
+"""The limit: what a good engineer writes by hand over aiormq and asyncpg to apply commands exactly once.
 
-Invariant: it sends the statements, events, confirms and acks that the worker sends for `hero.create`, with the same
-prefetch and as many connections. Everything else is left out: other commands, lanes, retries, outages, dead letters.
+Invariant: it sends the statements, events, confirms and acks that the worker sends for the same commands, with the same
+prefetch and as many connections. Left out is everything else: batches, lanes, retries, outages, dead letters.
 """
 
 import asyncio
 import signal
+import sys
 from hashlib import sha256
 from typing import Any
-from uuid import uuid4
 
 import aiormq
 import asyncpg
@@ -16,6 +16,7 @@ import orjson
 import uvloop
 from aiormq.abc import DeliveredMessage
 
+from benchmarks.hand_written_commands import decoded, event_of, statement
 from contracts.channels import EVENTS, command_queues
 from contracts.envelope import CONTENT_TYPE
 from worker.settings import Settings, load_settings
@@ -24,46 +25,11 @@ CLAIM = (
     "INSERT INTO inbox (command_id, command_type, fingerprint) VALUES ($1::UUID, $2::VARCHAR, $3::BYTEA)"
     " ON CONFLICT DO NOTHING RETURNING clock_timestamp()"
 )
-CREATE = (
-    "INSERT INTO hero (name, secret_name, age) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER)"
-    " RETURNING id, name, age, version, created_at, updated_at"
-)
-RECORD = "UPDATE inbox SET outcome = 'applied', events = $1::JSONB WHERE command_id = $2::UUID"
+RECORD = "UPDATE inbox SET outcome = 'applied', events = $1::JSON WHERE command_id = $2::UUID"
 OWED = "SELECT events FROM inbox WHERE command_id = $1::UUID AND published_at IS NULL"
 MARK = "UPDATE inbox SET published_at = now() WHERE command_id = any($1::UUID[]) AND published_at IS NULL"
 TIMEOUTS = {"statement_timeout": "5000", "lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000"}
 MARK_EVERY_SECONDS = 0.1
-ALLOWED = {"name", "secret_name", "age"}
-
-
-def decoded(body: bytes) -> dict[str, Any]:
-    """The command, checked as far as it must be. Raises: ValueError."""
-    command: dict[str, Any] = orjson.loads(body)
-    data = command["data"]
-    if command["specversion"] != "1.0" or command["type"] != "hero.create" or not ALLOWED.issuperset(data):
-        raise ValueError(body)
-    if not all(isinstance(data[name], str) and 1 <= len(data[name]) <= 200 for name in ("name", "secret_name")):
-        raise ValueError(body)
-    age = data.get("age")
-    if age is not None and not (isinstance(age, int) and 0 <= age < 2**31):
-        raise ValueError(body)
-    return command
-
-
-def event_of(command: dict[str, Any], row: Any, now: Any) -> dict[str, Any]:
-    """The CloudEvent that tells of the new hero."""
-    return {
-        "specversion": "1.0",
-        "id": str(uuid4()),
-        "source": "/heroes-worker",
-        "type": "hero.created",
-        "time": now,
-        "datacontenttype": "application/json",
-        "correlationid": command.get("correlationid") or command["id"],
-        "causationid": command["id"],
-        "subject": str(row["id"]),
-        "data": {"hero": dict(row)},
-    }
 
 
 class Loop:
@@ -91,30 +57,32 @@ class Loop:
             await self._pool.execute(MARK, group)
 
     async def _applied(self, command: dict[str, Any]) -> bytes | None:
-        data = command["data"]
-        mark = sha256(b"1\0hero.create\0" + orjson.dumps(data, option=orjson.OPT_SORT_KEYS)).digest()
+        canonical = orjson.dumps(command["data"], option=orjson.OPT_SORT_KEYS)
+        mark = sha256(b"1\0" + command["type"].encode() + b"\0" + canonical).digest()
         async with self._pool.acquire() as connection, connection.transaction():
             now = await connection.fetchval(CLAIM, command["id"], command["type"], mark)
             if now is None:
                 owed = await connection.fetchval(OWED, command["id"])
                 return owed and orjson.dumps(orjson.loads(owed)[0])
-            row = await connection.fetchrow(CREATE, data["name"], data["secret_name"], data.get("age"))
+            apply, arguments = statement(command)
+            row = await connection.fetchrow(apply, *arguments)
             body = orjson.dumps(event_of(command, row, now), option=orjson.OPT_SORT_KEYS | orjson.OPT_UTC_Z)
             await connection.execute(RECORD, f"[{body.decode()}]", command["id"])
             return body
 
     async def _publish(self, body: bytes, command: dict[str, Any]) -> None:
+        event = orjson.loads(body)
         properties = aiormq.spec.Basic.Properties(
             content_type=CONTENT_TYPE,
             delivery_mode=2,
-            message_id=orjson.loads(body)["id"],
+            message_id=event["id"],
             correlation_id=command.get("correlationid") or command["id"],
-            message_type="hero.created",
+            message_type=event["type"],
             app_id="heroes-worker",
         )
         # Without waiting for the drain: what is under way is bounded by the prefetch already.
         await self._events.basic_publish(
-            body, exchange=EVENTS, routing_key="hero.created", properties=properties, wait=False
+            body, exchange=EVENTS, routing_key=event["type"], properties=properties, wait=False
         )
 
 
@@ -122,8 +90,8 @@ async def _no_reset(_: Any) -> None:
     """Asyncpg's reset is a round trip for each release; SQLAlchemy's pool has none, and transactions need none."""
 
 
-async def run(settings: Settings) -> None:
-    """Creates heroes until SIGTERM."""
+async def run(settings: Settings, part: int = 0, parts: int = 1) -> None:
+    """Applies commands until SIGTERM, from every `parts`th queue: one consumer at a time has a queue."""
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     dsn, size = settings.database_url.replace("+asyncpg", "", 1), settings.concurrency
@@ -134,7 +102,7 @@ async def run(settings: Settings) -> None:
         events = await publishing.channel()
         assert isinstance(events, aiormq.Channel)
         loop = Loop(pool, events)
-        for queue in command_queues():
+        for queue in command_queues()[part::parts]:
             channel = await consuming.channel(publisher_confirms=False)
             await channel.basic_qos(prefetch_count=settings.prefetch)
             await channel.basic_consume(queue, loop.handle)
@@ -147,4 +115,4 @@ async def run(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(run(load_settings()))
+    uvloop.run(run(load_settings(), *map(int, sys.argv[1:3])))

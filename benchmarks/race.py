@@ -1,74 +1,140 @@
-"""One contestant's turn: full queues at the start, a rate and the CPU time of one command in the end.
+"""One contestant's turn: full queues at the start, a rate and the cost of one command in the end.
 
-Invariant: the clock runs from a tenth of the events to the last one, so that start-up and warm-up cost nobody anything.
+Invariant: the clock runs from a tenth of the commands to the last one, so that starting up costs nobody anything.
 """
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import dataclass
 from time import perf_counter
 
-from benchmarks.arena import Arena, WrongError
-from benchmarks.contestants import Contestant, Running, started
+from benchmarks.arena import Arena
+from benchmarks.contestants import Contestant, Running, WrongError, environment, started
+from benchmarks.usage import Cpu, Servers
+from benchmarks.work import CREATE, Kind
 
 _WARM_UP_SHARE = 0.1
 _LOOK_EVERY_SECONDS = 0.02
-_ROUND_TIMEOUT_SECONDS = 300
+_MARK_EVERY_SECONDS = 0.5
+_ROUND_TIMEOUT_SECONDS = 900
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What one turn measured; repeated announcements are allowed, and a sign of trouble."""
+    """What one turn measured; CPU time is of one command. Repeated announcements are allowed, and a sign of trouble."""
 
     contestant: str
     per_second: float
-    cpu_microseconds: float
+    cpu: Cpu
+    peak_bytes: int
     repeated: int
+
+    @property
+    def cpu_microseconds(self) -> float:
+        """Of the contestant alone."""
+        return self.cpu.worker
 
 
 @dataclass(frozen=True, slots=True)
-class _Mark:
-    events: int
+class Mark:
+    """A moment of a turn: how much was done, when, and at what cost so far."""
+
+    done: int
     clock: float
-    cpu: float
+    cpu: Cpu
+    resident_bytes: int
 
 
-async def turn(arena: Arena, contestant: Contestant, count: int) -> Figure:
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Who does what, where."""
+
+    arena: Arena
+    contestant: Contestant
+    count: int
+    kind: Kind = CREATE
+
+    async def done(self) -> int:
+        """How many commands have been handled so far."""
+        if self.contestant.is_peer:
+            return await self.arena.created()
+        return await self.arena.announced() // self.kind.events
+
+    async def is_over(self) -> bool:
+        """All are handled; announcements alone may be repeats."""
+        counted = self.arena.heroes if self.contestant.is_peer else self.arena.recorded
+        return await self.done() >= self.count and await counted() >= self.count
+
+    async def verify(self) -> int:
+        """The repeats. Raises: WrongError if it was not done as it should be."""
+        if not self.contestant.is_peer:
+            return await self.arena.verify(self.count, self.kind)
+        found = await self.arena.heroes()
+        if found != self.count:
+            raise WrongError(f"{found} heroes of {self.count}")
+        return 0
+
+
+async def turn(arena: Arena, contestant: Contestant, count: int, kind: Kind = CREATE) -> Figure:
     """The contestant's figure.
 
     Raises:
         WrongError: it has none, because it was wrong or too slow; with the end of its log.
     """
-    await arena.clear()
-    await arena.fill(count)
-    with started(contestant, arena.settings) as running:
+    figure, _ = await watched(Turn(arena, contestant, count, kind))
+    return figure
+
+
+async def watched(one: Turn) -> tuple[Figure, list[Mark]]:
+    """The figure, and what was seen on the way from the end of the warm-up on. Raises: WrongError, as `turn` does."""
+    await prepare(one)
+    servers = Servers.found(one.arena.settings)
+    with started(one.contestant, one.arena.settings) as running:
         try:
-            first, last = await _clocked(arena, running, count)
+            marks = await _clocked(one, running, servers)
+            if marks[-1].done == marks[0].done:
+                raise WrongError("was done before the clock ran: give it more work")  # noqa: TRY301 - as the others are
+            peak = running.peak_bytes()
             await asyncio.to_thread(running.leave)
-            repeated = await arena.verify(count)
+            repeated = await one.verify()
         except WrongError as error:
-            raise WrongError(f"{contestant.name}: {error}\n{running.said()}") from None
-    measured = last.events - first.events
-    return Figure(
-        contestant.name,
-        per_second=measured / (last.clock - first.clock),
-        cpu_microseconds=(last.cpu - first.cpu) / measured * 1e6,
-        repeated=repeated,
-    )
+            raise WrongError(f"{one.contestant.name}: {error}\n{running.said()}") from None
+    first, last = marks[0], marks[-1]
+    rate = (last.done - first.done) / (last.clock - first.clock)
+    cost = first.cpu.spent_until(last.cpu, last.done - first.done)
+    return Figure(one.contestant.name, rate, cost, peak, repeated), marks
 
 
-async def _clocked(arena: Arena, running: Running, count: int) -> tuple[_Mark, _Mark]:
+async def prepare(one: Turn) -> None:
+    """The tables are as the work needs them, and the contestant's queues are full. Raises: WrongError."""
+    await one.arena.clear(one.count if one.kind.seeded else 0)
+    if not one.contestant.is_peer:
+        await one.arena.fill(one.count, one.kind)
+        return
+    command = [sys.executable, *one.contestant.fill, str(one.count)]
+    environ = environment(one.arena.settings, one.contestant)
+    filled = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, check=False)
+    if filled.returncode:
+        raise WrongError(f"{one.contestant.name} was given no work: {filled.stderr[-2000:].decode(errors='replace')}")
+
+
+async def _clocked(one: Turn, running: Running, servers: Servers) -> list[Mark]:
+    async def look(done: int) -> Mark:
+        return Mark(done, perf_counter(), servers.cpu(running.pids), running.resident_bytes())
+
+    marks: list[Mark] = []
+    awaited = max(int(one.count * _WARM_UP_SHARE), 1)
     try:
         async with asyncio.timeout(_ROUND_TIMEOUT_SECONDS):
-            return await _reached(arena, running, int(count * _WARM_UP_SHARE)), await _reached(arena, running, count)
+            while not marks or not await one.is_over():
+                await asyncio.sleep(_LOOK_EVERY_SECONDS)
+                running.require_alive()
+                done = await one.done()
+                # To read /proc takes milliseconds of a machine that the contestant needs.
+                if done >= awaited or (marks and perf_counter() - marks[-1].clock > _MARK_EVERY_SECONDS):
+                    marks.append(await look(done))
+                    awaited = one.count
     except TimeoutError:
-        raise WrongError(f"{await arena.announced()} of {count} in {_ROUND_TIMEOUT_SECONDS} s") from None
-
-
-async def _reached(arena: Arena, running: Running, count: int) -> _Mark:
-    while True:
-        events = await arena.announced()
-        mark = _Mark(events, perf_counter(), running.cpu_seconds())
-        if events >= count and await arena.recorded() >= count:  # events alone may be repeats
-            return mark
-        running.require_alive()
-        await asyncio.sleep(_LOOK_EVERY_SECONDS)
+        raise WrongError(f"{await one.done()} of {one.count} in {_ROUND_TIMEOUT_SECONDS} s") from None
+    return marks

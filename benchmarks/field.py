@@ -1,0 +1,60 @@
+"""Who takes part: ours in several settings, the hand-written limit, and the peers with what each leaves out.
+
+Invariant: a peer runs as its own documentation shows, with its documented defaults but for the number of processes.
+"""
+
+from benchmarks.contestants import HAND_WRITTEN, WORKER, Contestant
+
+_ORM = ("-m", "benchmarks.peers.faststream_orm")
+_NO_INBOX = "no inbox, no event, no order"
+_SIGTERM = -15
+
+TEXTBOOK = Contestant(
+    "textbook FastStream + ORM",
+    (*_ORM, "work"),
+    fill=(*_ORM, "fill"),
+    needs=("faststream",),
+    leaves_out="no inbox, no order, no retries; its event is confirmed but not persistent",
+)
+CELERY = Contestant(
+    "celery, 2 processes",
+    ("-m", "celery", "-A", "benchmarks.peers.celery_orm", "worker", "-c", "2", "-l", "WARNING"),
+    fill=("-m", "benchmarks.peers.celery_orm", "fill"),
+    needs=("celery", "psycopg"),
+    leaves_out=f"{_NO_INBOX}; acknowledged before the work",
+)
+DRAMATIQ = Contestant(
+    "dramatiq, 2 x 4 threads",
+    ("-m", "dramatiq", "benchmarks.peers.dramatiq_orm", "-p", "2", "-t", "4"),
+    fill=("-m", "benchmarks.peers.dramatiq_orm", "fill"),
+    needs=("dramatiq", "pika", "psycopg"),
+    leaves_out=_NO_INBOX,
+)
+TASKIQ = Contestant(
+    "taskiq, 2 processes",
+    ("-m", "taskiq", "worker", "benchmarks.peers.taskiq_orm:broker", "-w", "2", "--log-level", "WARNING"),
+    fill=("-m", "benchmarks.peers.taskiq_orm", "fill"),
+    needs=("taskiq", "taskiq_aio_pika"),
+    leaves_out=_NO_INBOX,
+)
+PEERS = (TEXTBOOK, CELERY, DRAMATIQ, TASKIQ)
+
+HTTP = Contestant(
+    "FastAPI + SQLModel over HTTP",
+    ("-m", "uvicorn", "benchmarks.peers.fastapi_sqlmodel:app", "--no-access-log", "--log-level", "warning"),
+    needs=("aiohttp", "sqlmodel"),
+    leaves_out="no queue, no inbox, no event, no order",
+    leaves_with=(0, _SIGTERM),
+)
+
+
+def ours_at(concurrency: int) -> Contestant:
+    """One worker process with so many commands at work."""
+    settings = (("concurrency", str(concurrency)),)
+    return Contestant(f"{WORKER.name}, concurrency {concurrency}", WORKER.arguments, settings)
+
+
+def hand_written(processes: int) -> Contestant:
+    """So many hand-written loops, which share out the queues."""
+    sharing = Contestant(HAND_WRITTEN.name, (*HAND_WRITTEN.arguments, "{copy}", str(processes)))
+    return sharing.times(processes)

@@ -1,0 +1,31 @@
+"""The same tables for a terminal."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.report.page import Run
+
+_STYLES = {"reached": "green", "missed": "red", "not measured": "dim"}
+
+
+def show(run: Run, console: Console) -> None:
+    """Every section and the goals stand on the console."""
+    for section in run.sections:
+        console.print(_table(section.title, section.head, section.rows))
+        for name, why in {**section.left_out, **section.failed}.items():
+            console.print(f"{name} has no figure: {why}", style="red", markup=False)
+    console.print(_table("Goals", ("goal", "wanted", "measured", ""), (goal.cells() for goal in run.goals)))
+    if run.machine.was_busy:
+        console.print("The machine had other work when this run began: these figures are worth little.", style="red")
+
+
+def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    shown = Table(title=title, title_justify="left")
+    for place, heading in enumerate(head):
+        shown.add_column(heading, justify="left" if place == 0 else "right")
+    for row in rows:
+        shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
+    return shown

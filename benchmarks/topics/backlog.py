@@ -1,0 +1,62 @@
+"""A long backlog: whether the rate stays and the memory does not grow from its beginning to its end."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from benchmarks.bench import Bench
+from benchmarks.contestants import WORKER, WrongError
+from benchmarks.race import Mark, Turn, watched
+from benchmarks.section import Chart, Section, mebibytes, number
+
+_TENTHS = 10
+
+
+async def measure(bench: Bench) -> Section:
+    """The rate in each tenth but the first, which is warm-up, and the worker's memory on the way."""
+    count = bench.scale.backlog
+    marks: list[Mark] = []
+    failed: dict[str, str] = {}
+    async with bench.arena() as arena:
+        bench.say(f"backlog: {count} commands")
+        try:
+            _, marks = await watched(Turn(arena, WORKER, count))
+        except WrongError as error:
+            failed[WORKER.name] = str(error)
+    rates = [_rate(marks, count, tenth) for tenth in range(1, _TENTHS)] if marks else []
+    memory = [_near(marks, count * share).resident_bytes for share in (0.1, 0.5, 1)] if marks else []
+    return Section(
+        name="backlog",
+        title=f"A backlog of {number(count)} commands",
+        says="Drained by one worker process. The first tenth is warm-up: rate and memory are taken from there on.",
+        head=("", "beginning", "middle", "end"),
+        rows=(
+            ("commands/s", *(number(rates[at]) for at in (0, len(rates) // 2, -1))),
+            ("memory", *map(mebibytes, memory)),
+        )
+        if marks
+        else (),
+        figures={"commands": count, "rates": rates, "resident_bytes": memory},
+        charts=(Chart("backlog", "Rate in each tenth of a backlog", "commands/s", _bars(rates)),) if marks else (),
+        failed=failed,
+    )
+
+
+def _bars(rates: Sequence[float]) -> tuple[tuple[str, tuple[float, ...]], ...]:
+    return tuple((f"{tenth * 10} to {tenth * 10 + 10} %", (rate,)) for tenth, rate in enumerate(rates, 1))
+
+
+def _rate(marks: Sequence[Mark], count: int, tenth: int) -> float:
+    first, last = (_clock(marks, count * share / _TENTHS) for share in (tenth, tenth + 1))
+    return count / _TENTHS / (last - first) if last > first else float("nan")
+
+
+def _clock(marks: Sequence[Mark], done: float) -> float:
+    """When so much was done, on the straight line between the looks before and after."""
+    for before, after in pairwise(marks):
+        if after.done >= done and after.done > before.done:
+            return before.clock + (done - before.done) / (after.done - before.done) * (after.clock - before.clock)
+    return marks[-1].clock
+
+
+def _near(marks: Sequence[Mark], done: float) -> Mark:
+    return min(marks, key=lambda mark: abs(mark.done - done))

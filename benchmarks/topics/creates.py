@@ -1,0 +1,91 @@
+"""Creating heroes from queued commands: the worker in several settings, the hand-written limit and the peers."""
+
+from benchmarks.arena import Arena
+from benchmarks.bench import Bench
+from benchmarks.contestants import HAND_WRITTEN, WORKER, Contestant
+from benchmarks.field import PEERS, TEXTBOOK, hand_written, ours_at
+from benchmarks.race import Turn
+from benchmarks.section import Chart, Section, mebibytes, number
+from benchmarks.tournament import Tally, tournament
+
+_PARTS = ("worker", "database", "broker")
+_SAYS = (
+    "One command creates one hero. Ours and the hand-written loop do all of it: inbox, transaction, confirmed event,"
+    " ack; a referee counts rows and events afterwards. Peers do less, as told. CPU time is of one command. On RabbitMQ"
+    " 3.10 the first of several workers is active and the others stand by."
+)
+
+
+async def measure(bench: Bench) -> Section:
+    """The rates of everybody, in the same rounds."""
+    entries = _entries(bench)
+    async with bench.arena() as arena:
+        tally = await tournament(bench, _turns(arena, entries, bench.scale.commands), bench.scale.rounds)
+    shown = [one for one in entries if one.name in tally.names]
+    return Section(
+        name="creates",
+        title="Creating heroes",
+        says=_SAYS,
+        head=(
+            "who",
+            "commands/s",
+            "of hand-written",
+            "CPU µs",
+            *(f"{part} µs" for part in _PARTS),
+            "peak memory",
+            "leaves out",
+        ),
+        rows=tuple(_row(one, tally) for one in shown),
+        figures=_figures(tally, entries),
+        charts=_charts(tally, shown),
+        left_out=tally.left_out,
+        failed=tally.failed,
+    )
+
+
+def _entries(bench: Bench) -> list[Contestant]:
+    scale = bench.scale
+    limits = [HAND_WRITTEN, *map(hand_written, scale.hand_written_processes)]
+    return [*limits, WORKER, *map(ours_at, scale.concurrencies), WORKER.times(2), *PEERS]
+
+
+def _turns(arena: Arena, entries: list[Contestant], count: int) -> list[Turn]:
+    return [Turn(arena, one, count) for one in entries]
+
+
+def _row(one: Contestant, tally: Tally) -> tuple[str, ...]:
+    figure = tally.median(one.name)
+    return (
+        one.name,
+        number(figure.per_second),
+        number(tally.ratio(one.name, HAND_WRITTEN.name), 2),
+        number(figure.cpu.total),
+        *(number(getattr(figure.cpu, part)) for part in _PARTS),
+        mebibytes(figure.peak_bytes),
+        one.leaves_out,
+    )
+
+
+def _figures(tally: Tally, entries: list[Contestant]) -> dict[str, object]:
+    ours = [one.name for one in entries if one.name.startswith(WORKER.name)]
+    limits = [one.name for one in entries if one.name.startswith(HAND_WRITTEN.name)]
+    peer = tally.best([one.name for one in PEERS])
+    return {
+        "contestants": tally.document(),
+        "ratios": tally.ratios(WORKER.name, HAND_WRITTEN.name),
+        "to_hand_written": tally.ratio(WORKER.name, HAND_WRITTEN.name),
+        "to_textbook": tally.ratio(WORKER.name, TEXTBOOK.name),
+        "best_peer": peer,
+        "to_best_peer": tally.ratio(WORKER.name, peer),
+        "best_to_best": tally.ratio(tally.best(ours), tally.best(limits)),
+    }
+
+
+def _charts(tally: Tally, shown: list[Contestant]) -> tuple[Chart, ...]:
+    middle = [(one.name, tally.median(one.name)) for one in shown]
+    rates = tuple((name, (figure.per_second,)) for name, figure in middle)
+    costs = tuple((name, tuple(getattr(figure.cpu, part) for part in _PARTS)) for name, figure in middle)
+    return (
+        Chart("creates", "Heroes created from queued commands", "commands/s", rates),
+        Chart("cpu", "CPU time of one command", "µs", costs, _PARTS),
+    )

@@ -10,10 +10,11 @@ SHELL := /bin/sh
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+BENCHED := .venv/benched
 
 .PHONY: help
 help: ## Show this
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-6s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: demo
 demo: $(INSTALLED) ## See the whole thing at work, in a minute or two; it leaves nothing running
@@ -32,6 +33,18 @@ faults: $(INSTALLED) ## Kill, freeze and cut everything while commands flow, and
 	@$(BIN)/python -m pytest -m fault --durations=10
 	@$(BIN)/python -m tests.faults.crash_windows --times 50
 	@$(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: bench
+bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (half an hour)
+	@$(BIN)/python -m benchmarks --write docs $(ARGS)
+
+.PHONY: bench-quick
+bench-quick: $(BENCHED) ## The same in two minutes, for the terminal only
+	@$(BIN)/python -m benchmarks --quick $(ARGS)
+
+.PHONY: guard
+guard: $(INSTALLED) ## Fail if the worker has become slow beside a hand-written loop (a minute)
+	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 .PHONY: lint
 lint: $(INSTALLED) ## Check style, format and types
@@ -52,3 +65,7 @@ clean: ## Remove .venv and everything else that was made here
 $(INSTALLED): requirements.lock pyproject.toml tools/environment
 	@PYTHON='$(PYTHON)' tools/environment install
 	@touch $@
+
+# Who can't be installed is left out of the tables, with the reason.
+$(BENCHED): $(INSTALLED) requirements-bench.lock
+	@PYTHON='$(PYTHON)' tools/environment bench && touch $@ || echo 'Going on without them.'

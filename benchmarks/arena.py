@@ -106,6 +106,11 @@ class Arena:
         await self.database.execute("VACUUM ANALYZE hero, inbox")
         await self.channel.queue_purge(self.probe)
 
+    async def purge(self) -> None:
+        """No command waits any more."""
+        for queue in command_queues():
+            await self.channel.queue_purge(queue)
+
     async def _send(self, command: Command) -> None:
         properties = aiormq.spec.Basic.Properties(
             content_type=CONTENT_TYPE, delivery_mode=2, message_id=command.id, message_type=command.type

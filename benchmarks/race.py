@@ -7,6 +7,7 @@ import asyncio
 import subprocess
 import sys
 from dataclasses import dataclass
+from math import inf
 from time import perf_counter
 
 from benchmarks.arena import Arena
@@ -16,7 +17,6 @@ from benchmarks.work import CREATE, Kind
 
 _WARM_UP_SHARE = 0.1
 _LOOK_EVERY_SECONDS = 0.02
-_MARK_EVERY_SECONDS = 0.5
 _ROUND_TIMEOUT_SECONDS = 900
 
 
@@ -54,6 +54,7 @@ class Turn:
     contestant: Contestant
     count: int
     kind: Kind = CREATE
+    mark_every_seconds: float = inf
 
     async def done(self) -> int:
         """How many commands have been handled so far."""
@@ -132,7 +133,7 @@ async def _clocked(one: Turn, running: Running, servers: Servers) -> list[Mark]:
                 running.require_alive()
                 done = await one.done()
                 # To read /proc takes milliseconds of a machine that the contestant needs.
-                if done >= awaited or (marks and perf_counter() - marks[-1].clock > _MARK_EVERY_SECONDS):
+                if done >= awaited or (marks and perf_counter() - marks[-1].clock > one.mark_every_seconds):
                     marks.append(await look(done))
                     awaited = one.count
     except TimeoutError:

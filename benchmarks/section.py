@@ -30,6 +30,7 @@ class Section:
     rows: tuple[tuple[str, ...], ...]
     figures: dict[str, Any]
     charts: tuple[Chart, ...] = ()
+    notes: tuple[str, ...] = ()
     left_out: dict[str, str] = field(default_factory=dict)
     """Peers without a figure, and why."""
     failed: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The page docs/performance.md, its charts and the JSON file, written from one run.
+"""The page docs/performance.md, its charts and the JSON file, written from one run; docs/scaling.md gets its points.
 
 Invariant: no figure stands without the command, the machine and the date that it belongs to.
 """
@@ -13,6 +13,8 @@ import orjson
 from benchmarks.goals import Goal, goals
 from benchmarks.report.machine import Machine
 from benchmarks.report.svg import svg
+from benchmarks.scale_model import points_of
+from benchmarks.scale_tables import renewed
 from benchmarks.section import Section
 
 _GOAL_HEAD = ("goal", "wanted", "measured", "")
@@ -55,6 +57,9 @@ class Run:
                 (charts / f"{chart.name}.svg").write_text(svg(chart))
         (charts / "figures.json").write_bytes(self.document() + b"\n")
         (docs / "performance.md").write_text("\n".join(self._lines()) + "\n")
+        scaling = docs / "scaling.md"
+        if scaling.exists():
+            scaling.write_text(renewed(scaling.read_text(), points_of(orjson.loads(self.document()))))
 
     def _lines(self) -> Iterator[str]:
         yield "# Performance"
@@ -84,6 +89,7 @@ def _section(section: Section) -> Iterator[str]:
     yield f"{section.says}\n"
     if section.rows:
         yield from table(section.head, section.rows)
+    yield from ("", *(f"- {note}" for note in section.notes)) if section.notes else ()
     for chart in section.charts:
         yield f"\n![{chart.title}](performance/{chart.name}.svg)"
     for name, why in {**section.left_out, **section.failed}.items():

@@ -15,6 +15,8 @@ def show(run: Run, console: Console) -> None:
     """Every section and the goals stand on the console."""
     for section in run.sections:
         console.print(_table(section.title, section.head, section.rows))
+        for note in section.notes:
+            console.print(f"  {note}", style="dim", markup=False, highlight=False)
         for name, why in {**section.left_out, **section.failed}.items():
             console.print(f"{name} has no figure: {why}", style="red", markup=False)
     console.print(_table("Goals", ("goal", "wanted", "measured", ""), (goal.cells() for goal in run.goals)))

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from benchmarks.bench import Bench
 from benchmarks.section import Section
-from benchmarks.topics import backlog, batches, creates, full_tables, http, kinds, latency, queries
+from benchmarks.topics import backlog, batches, creates, disk, full_tables, http, kinds, latency, queries
 
 Measure = Callable[[Bench], Awaitable[Section]]
 
@@ -15,6 +15,7 @@ TOPICS: Mapping[str, Measure] = {
     "latency": latency.measure,
     "backlog": backlog.measure,
     "full_tables": full_tables.measure,
+    "disk": disk.measure,
     "queries": queries.measure,
     "http": http.measure,
 }

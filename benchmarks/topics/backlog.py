@@ -9,6 +9,7 @@ from benchmarks.race import Mark, Turn, watched
 from benchmarks.section import Chart, Section, mebibytes, number
 
 _TENTHS = 10
+_MARK_EVERY_SECONDS = 0.5
 
 
 async def measure(bench: Bench) -> Section:
@@ -19,7 +20,7 @@ async def measure(bench: Bench) -> Section:
     async with bench.arena() as arena:
         bench.say(f"backlog: {count} commands")
         try:
-            _, marks = await watched(Turn(arena, WORKER, count))
+            _, marks = await watched(Turn(arena, WORKER, count, mark_every_seconds=_MARK_EVERY_SECONDS))
         except WrongError as error:
             failed[WORKER.name] = str(error)
     rates = [_rate(marks, count, tenth) for tenth in range(1, _TENTHS)] if marks else []

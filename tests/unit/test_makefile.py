@@ -7,11 +7,13 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 LOCK = (ROOT / "requirements.lock").read_text().splitlines()
+BENCH_LOCK = (ROOT / "requirements-bench.lock").read_text().splitlines()
 OURS = "heroes-worker"
 
 
@@ -27,17 +29,20 @@ def asked_for(project: dict[str, object], extra: str) -> Iterator[Requirement]:
             yield requirement
 
 
-def test_the_lock_is_names_and_versions_in_order_and_nothing_else() -> None:
+@pytest.mark.parametrize("lock", [LOCK, BENCH_LOCK], ids=["requirements.lock", "requirements-bench.lock"])
+def test_a_lock_is_names_and_versions_in_order_and_nothing_else(lock: list[str]) -> None:
     """No host, no path, no option: it installs from wherever pip is set up to look."""
-    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in LOCK)
-    assert sorted(LOCK, key=str.upper) == LOCK
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+", line) for line in lock)
+    assert sorted(lock, key=str.upper) == lock
 
 
-def test_the_lock_holds_everything_that_the_project_asks_for() -> None:
-    """It is installed without resolving: what is missing here is missing there. `make lock` mends it."""
-    locked = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in LOCK)}
+@pytest.mark.parametrize(("extra", "lock"), [("worker", LOCK), ("dev", LOCK), ("bench", [*LOCK, *BENCH_LOCK])])
+def test_the_locks_hold_everything_that_the_project_asks_for(extra: str, lock: list[str]) -> None:
+    """They are installed without resolving: what is missing here is missing there. `make lock` mends it."""
+    locked = {canonicalize_name(name): version for name, _, version in (line.partition("==") for line in lock)}
+    assert len(locked) == len(lock)  # none twice
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*map(Requirement, project["dependencies"]), *asked_for(project, "worker"), *asked_for(project, "dev")]
+    wanted = [*map(Requirement, project["dependencies"]), *asked_for(project, extra)]
     unmet = [
         str(one)
         for one in wanted

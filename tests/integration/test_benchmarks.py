@@ -1,0 +1,53 @@
+"""The arena on real services: the hand-written loop does each kind of work, and the referee refuses the rest."""
+
+import os
+from collections.abc import AsyncIterator
+from math import isnan
+
+import pytest
+import pytest_asyncio
+
+from benchmarks.arena import Arena, opened
+from benchmarks.contestants import HAND_WRITTEN, Contestant, WrongError
+from benchmarks.race import turn
+from benchmarks.usage import Servers
+from benchmarks.work import CREATE, DELETE, UPDATE, Kind, batch_of
+from tests.harness.stage import Stage
+
+COMMANDS = 1000  # fewer may be done before the clock runs
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def arena(stage: Stage) -> AsyncIterator[Arena]:
+    async with opened(stage.settings()) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", [CREATE, UPDATE, DELETE], ids=lambda kind: kind.name)
+async def test_the_hand_written_loop_does_the_work_and_the_referee_agrees(arena: Arena, kind: Kind) -> None:
+    figure = await turn(arena, HAND_WRITTEN, COMMANDS, kind)
+    assert figure.per_second > 0
+    assert figure.cpu.worker > 0
+    assert figure.repeated == 0
+
+
+async def test_the_referee_refuses_commands_that_nobody_handled(arena: Arena) -> None:
+    await arena.clear()
+    await arena.fill(3, batch_of(2))
+    with pytest.raises(WrongError, match=r"not what 3 commands leave: .*'heroes': 0"):
+        await arena.verify(3, batch_of(2))
+    await arena.purge()
+
+
+async def test_a_contestant_that_ends_on_its_own_gets_no_figure_and_its_last_words_are_shown(arena: Arena) -> None:
+    quitter = Contestant("quitter", ("-c", "print('tired'); raise SystemExit(3)"))
+    with pytest.raises(WrongError, match=r"(?s)quitter: ended with 3.*tired"):
+        await turn(arena, quitter, 3)
+    await arena.purge()
+
+
+def test_the_processes_of_the_servers_are_found_where_they_run_on_this_machine(stage: Stage) -> None:
+    """In containers they are not, and say so by NaN."""
+    cpu = Servers.found(stage.settings()).cpu([os.getpid()])
+    assert cpu.worker > 0
+    assert all(isnan(seconds) or seconds > 0 for seconds in (cpu.database, cpu.broker))

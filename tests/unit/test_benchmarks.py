@@ -1,0 +1,170 @@
+"""What the benchmarks make of what they measure: ratios, verdicts, goals, pages; and who is missing is named."""
+
+from math import isnan, nan
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from benchmarks.calls import Timing, percentile, timed
+from benchmarks.contestants import WORKER, Contestant
+from benchmarks.field import HTTP, PEERS, hand_written
+from benchmarks.goals import Goal, goals
+from benchmarks.guard import FLOOR, verdict
+from benchmarks.race import Figure
+from benchmarks.report.machine import Machine
+from benchmarks.report.page import Run, table
+from benchmarks.report.svg import svg
+from benchmarks.section import Chart, Section, number
+from benchmarks.tournament import Tally
+from benchmarks.usage import Cpu
+
+MACHINE = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {"Python": "3.11"}, "private", 0.1)
+
+
+def figure(name: str, per_second: float) -> Figure:
+    return Figure(name, per_second, Cpu(600, 300, 100), 50 * 2**20, 0)
+
+
+def rounds(*pairs: tuple[float, float]) -> Tally:
+    return Tally([{n: figure(n, rate) for n, rate in zip(("limit", "ours"), pair, strict=True)} for pair in pairs])
+
+
+def section(**changes: object) -> Section:
+    given = {"name": "creates", "title": "T", "says": "S.", "head": ("who", "rate"), "rows": (("us", "5"),)}
+    return Section(**{**given, "figures": {}, **changes})  # type: ignore[arg-type]  # a test's shorthand
+
+
+def test_the_guard_fails_for_a_ratio_below_the_floor() -> None:
+    fast_enough, sentence = verdict([FLOOR - 0.01] * 5)
+    assert not fast_enough
+    assert f"the floor is {FLOOR:.2f}" in sentence
+
+
+def test_a_regression_of_a_third_from_what_was_measured_does_not_pass_the_guard() -> None:
+    measured = 0.5
+    assert verdict([measured])[0]
+    assert not verdict([measured * (1 - 0.35)])[0]
+
+
+def test_one_slow_round_does_not_fail_the_guard_and_one_fast_round_does_not_save_it() -> None:
+    assert verdict([0.5, 0.1, 0.5])[0]
+    assert not verdict([0.2, 0.9, 0.2])[0]
+
+
+def test_a_ratio_is_taken_within_a_round_so_that_a_slow_minute_hits_both() -> None:
+    """By the medians of the rates the ratio would be 0.25."""
+    assert rounds((1000, 500), (200, 100), (2000, 200)).ratio("ours", "limit") == 0.5
+
+
+def test_who_has_no_figure_has_no_ratio_and_is_not_the_best() -> None:
+    tally = rounds((1000, 500))
+    assert isnan(tally.ratio("ours", "nobody"))
+    assert tally.best(["nobody", "ours"]) == "ours"
+    assert tally.best(["nobody"]) == ""
+
+
+def test_a_library_that_is_not_there_is_named() -> None:
+    assert Contestant("x", (), needs=("json", "no_such_library")).missing() == ["no_such_library"]
+
+
+@pytest.mark.parametrize("peer", [*PEERS, HTTP], ids=lambda peer: peer.name)
+def test_every_peer_says_what_it_leaves_out_here_and_in_its_file(peer: Contestant) -> None:
+    (module,) = {word.split(":")[0] for word in peer.arguments if "benchmarks.peers" in word}
+    source = Path(*module.split(".")).with_suffix(".py")
+    assert peer.leaves_out
+    assert "It leaves out: " in (Path(__file__).parents[2] / source).read_text()
+
+
+async def test_calls_are_made_once_each_and_never_more_at_once_than_asked() -> None:
+    made: list[int] = []
+    under_way = most = 0
+
+    async def call(number: int) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await timed(_nothing, 1, 1)
+        made.append(number)
+        under_way -= 1
+
+    await timed(call, 20, 4)
+    assert sorted(made) == list(range(1, 21))
+    assert most == 4
+
+
+async def _nothing(_: int) -> None:
+    """As fast as it gets."""
+
+
+def test_percentiles() -> None:
+    assert percentile(list(range(100)), 0.5) == 50
+    assert percentile(list(range(100)), 0.99) == 99
+    assert percentile([7], 0.99) == 7
+    assert Timing.of([0.002, 0.001], 3).p50_milliseconds == 2
+
+
+def test_cpu_of_one_command() -> None:
+    spent = Cpu(1, 2, nan).spent_until(Cpu(2, 4, nan), 1000)
+    assert (spent.worker, spent.database) == (1000, 2000)
+    assert isnan(spent.total)
+    assert number(spent.broker) == "-"
+
+
+def test_a_goal_is_reached_missed_or_not_measured() -> None:
+    assert Goal("", 0.7, 0.7).verdict == "reached"
+    assert Goal("", 0.7, 0.69).verdict == "missed"
+    assert Goal("", 20, 19, at_most=True).verdict == "reached"
+    assert Goal("", 20, 21, at_most=True).verdict == "missed"
+    assert {goal.verdict for goal in goals({})} == {"not measured"}
+
+
+def test_goals_find_their_figures() -> None:
+    """Under the names that the parts of a run write."""
+    found = goals(
+        {
+            "creates": {"to_hand_written": 0.8, "to_textbook": 3, "to_best_peer": 1.5, "best_to_best": 0.9},
+            "batches": {"times": {"1000": 12}},
+            "latency": {"timings": {WORKER.name: Timing(100, 1, 2, 3)}},
+            "backlog": {"rates": [100, 99], "resident_bytes": [10, 10, 10]},
+            "full_tables": {"ratio": 0.95},
+        }
+    )
+    assert {goal.verdict for goal in found} == {"reached"}
+
+
+def test_a_chart_is_well_formed_whatever_the_names_and_values() -> None:
+    bars = (("a <b> & c", (2.0, 1.0)), ("nothing", (nan, 0.0)))
+    root = ET.fromstring(svg(Chart("x", "T & T", "µs", bars, ("one", "two"))))  # noqa: S314 - our own
+    widths = [
+        float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect") if bar.get("height") == "20"
+    ]
+    assert widths[0] == pytest.approx(2 * widths[1], abs=0.1)
+    assert widths[2:] == [0, 0]
+
+
+def test_the_page_names_command_machine_date_and_who_is_missing(tmp_path: Path) -> None:
+    chart = Chart("creates", "Heroes", "per second", (("us", (5.0,)),))
+    left_out = {"celery": "not installed: celery\nmore"}
+    Run("make it", MACHINE, [section(charts=(chart,), left_out=left_out)]).write(tmp_path)
+    page = (tmp_path / "performance.md").read_text()
+    for words in ("$ make it", "2026-01-01", "a processor", "| us | 5 |", "**celery** has no figure: not installed"):
+        assert words in page
+    assert "worth little" not in page
+    assert (tmp_path / "performance" / "creates.svg").exists()
+    assert b'"left_out"' in (tmp_path / "performance" / "figures.json").read_bytes()
+
+
+def test_a_machine_that_was_busy_is_said_to_have_been() -> None:
+    busy = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {}, "private", load_before=1.5)
+    assert busy.was_busy
+    assert not MACHINE.was_busy
+
+
+def test_a_table_in_markdown() -> None:
+    assert list(table(("a", "b"), [("1", "2")])) == ["| a | b |", "|---|---:|", "| 1 | 2 |"]
+
+
+def test_processes_that_share_the_queues_are_told_which_they_are() -> None:
+    two = hand_written(2)
+    assert (two.name, two.copies, two.arguments[-2:]) == ("hand-written x 2", 2, ("{copy}", "2"))

@@ -45,7 +45,7 @@ def _arguments() -> argparse.Namespace:
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--quick", action="store_const", const=QUICK, dest="scale", help="two minutes instead of thirty")
     size.add_argument("--smoke", action="store_const", const=SMOKE, dest="scale", help="shows that it works, no more")
-    parser.add_argument("--only", nargs="+", choices=TOPICS, default=[*TOPICS], metavar="PART", help=", ".join(TOPICS))
+    parser.add_argument("--only", nargs="+", choices=TOPICS, metavar="PART", help=", ".join(TOPICS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")
     parser.add_argument("--write", type=Path, metavar="DOCS", help="also write performance.md and its charts here")
     parser.set_defaults(scale=FULL)
@@ -55,7 +55,7 @@ def _arguments() -> argparse.Namespace:
 async def _run(services: Services, arguments: argparse.Namespace, load_before: float) -> Run:
     bench = Bench(services, arguments.scale, Console(stderr=True))
     sections: list[Section] = []
-    for name in arguments.only:
+    for name in arguments.only or [name for name in TOPICS if name not in bench.scale.skipped]:
         bench.say(f"== {name}")
         sections.append(await TOPICS[name](bench))
     command = " ".join(["python -m benchmarks", *sys.argv[1:]])

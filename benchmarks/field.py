@@ -6,7 +6,7 @@ Invariant: a peer runs as its own documentation shows, with its documented defau
 from benchmarks.contestants import HAND_WRITTEN, WORKER, Contestant
 
 _ORM = ("-m", "benchmarks.peers.faststream_orm")
-_NO_INBOX = "no inbox, no event, no order"
+_NO_INBOX = "inbox, event, order"
 _SIGTERM = -15
 
 TEXTBOOK = Contestant(
@@ -14,14 +14,14 @@ TEXTBOOK = Contestant(
     (*_ORM, "work"),
     fill=(*_ORM, "fill"),
     needs=("faststream",),
-    leaves_out="no inbox, no order, no retries; its event is confirmed but not persistent",
+    leaves_out="inbox, order, retries; its event is confirmed but not persistent",
 )
 CELERY = Contestant(
     "celery, 2 processes",
     ("-m", "celery", "-A", "benchmarks.peers.celery_orm", "worker", "-c", "2", "-l", "WARNING"),
     fill=("-m", "benchmarks.peers.celery_orm", "fill"),
     needs=("celery", "psycopg"),
-    leaves_out=f"{_NO_INBOX}; acknowledged before the work",
+    leaves_out=f"{_NO_INBOX}, and it acknowledges before the work",
 )
 DRAMATIQ = Contestant(
     "dramatiq, 2 x 4 threads",
@@ -43,7 +43,7 @@ HTTP = Contestant(
     "FastAPI + SQLModel over HTTP",
     ("-m", "uvicorn", "benchmarks.peers.fastapi_sqlmodel:app", "--no-access-log", "--log-level", "warning"),
     needs=("aiohttp", "sqlmodel"),
-    leaves_out="no queue, no inbox, no event, no order",
+    leaves_out="queue, inbox, event, order",
     leaves_with=(0, _SIGTERM),
 )
 

@@ -27,7 +27,7 @@ _FAILED, _SERVICE_AWAY = 1, 3
 def main() -> int:
     """The exit code: 0 fast enough, 1 too slow or wrong, 3 no services."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.guard", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each (5)")
+    parser.add_argument("--rounds", type=int, default=4, help="turns of each (4)")
     parser.add_argument("--commands", type=int, default=1200, help="commands in each turn (1200)")
     parser.add_argument("--floor", type=float, default=FLOOR, help=f"the least ratio ({FLOOR})")
     arguments = parser.parse_args()

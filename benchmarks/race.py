@@ -62,10 +62,10 @@ class Turn:
             return await self.arena.created()
         return await self.arena.announced() // self.kind.events
 
-    async def is_over(self) -> bool:
+    async def is_over(self, done: int) -> bool:
         """All are handled; announcements alone may be repeats."""
         counted = self.arena.heroes if self.contestant.is_peer else self.arena.recorded
-        return await self.done() >= self.count and await counted() >= self.count
+        return done >= self.count and await counted() >= self.count
 
     async def verify(self) -> int:
         """The repeats. Raises: WrongError if it was not done as it should be."""
@@ -121,21 +121,22 @@ async def prepare(one: Turn) -> None:
 
 
 async def _clocked(one: Turn, running: Running, servers: Servers) -> list[Mark]:
-    async def look(done: int) -> Mark:
-        return Mark(done, perf_counter(), servers.cpu(running.pids), running.resident_bytes())
+    def mark(done: int, clock: float) -> Mark:
+        return Mark(done, clock, servers.cpu(running.pids), running.resident_bytes())
 
     marks: list[Mark] = []
-    awaited = max(int(one.count * _WARM_UP_SHARE), 1)
+    warm, is_over = max(int(one.count * _WARM_UP_SHARE), 1), False
     try:
         async with asyncio.timeout(_ROUND_TIMEOUT_SECONDS):
-            while not marks or not await one.is_over():
+            while not is_over:
                 await asyncio.sleep(_LOOK_EVERY_SECONDS)
                 running.require_alive()
-                done = await one.done()
+                done, clock = await one.done(), perf_counter()
+                is_over = bool(marks) and await one.is_over(done)
+                is_due = clock - marks[-1].clock > one.mark_every_seconds if marks else done >= warm
                 # To read /proc takes milliseconds of a machine that the contestant needs.
-                if done >= awaited or (marks and perf_counter() - marks[-1].clock > one.mark_every_seconds):
-                    marks.append(await look(done))
-                    awaited = one.count
+                if is_due or is_over:
+                    marks.append(mark(done, clock))
     except TimeoutError:
         raise WrongError(f"{await one.done()} of {one.count} in {_ROUND_TIMEOUT_SECONDS} s") from None
     return marks

@@ -27,7 +27,7 @@ def show(run: Run, console: Console) -> None:
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     shown = Table(title=title, title_justify="left")
     for place, heading in enumerate(head):
-        shown.add_column(heading, justify="left" if place == 0 else "right")
+        shown.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:
         shown.add_row(*(Text(cell, style=_STYLES.get(cell, "")) for cell in row))
     return shown

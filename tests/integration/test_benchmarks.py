@@ -11,10 +11,10 @@ from benchmarks.arena import Arena, opened
 from benchmarks.contestants import HAND_WRITTEN, Contestant, WrongError
 from benchmarks.race import turn
 from benchmarks.usage import Servers
-from benchmarks.work import CREATE, DELETE, UPDATE, Kind, batch_of
+from benchmarks.work import DELETE, UPDATE, Kind, batch_of
 from tests.harness.stage import Stage
 
-COMMANDS = 1000  # fewer may be done before the clock runs
+COMMANDS = 500  # fewer may be done before the clock runs
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -23,7 +23,7 @@ async def arena(stage: Stage) -> AsyncIterator[Arena]:
         yield found
 
 
-@pytest.mark.parametrize("kind", [CREATE, UPDATE, DELETE], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [UPDATE, DELETE], ids=lambda kind: kind.name)
 async def test_the_hand_written_loop_does_the_work_and_the_referee_agrees(arena: Arena, kind: Kind) -> None:
     figure = await turn(arena, HAND_WRITTEN, COMMANDS, kind)
     assert figure.per_second > 0

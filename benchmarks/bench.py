@@ -27,6 +27,7 @@ class Scale:
     hand_written_processes: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     batch_heroes: int
+    """Enough that there are more commands than a worker has at work at once, also of the largest size."""
     calls: int
     latency_seconds: float
     backlog: int
@@ -44,7 +45,7 @@ FULL = Scale(
     concurrencies=(1, 8, 32, 100),
     hand_written_processes=(2, 3),
     batch_sizes=(10, 100, 1000),
-    batch_heroes=20_000,
+    batch_heroes=100_000,
     calls=2000,
     latency_seconds=30,
     backlog=200_000,
@@ -58,7 +59,7 @@ QUICK = Scale(
     concurrencies=(),
     hand_written_processes=(),
     batch_sizes=(1000,),
-    batch_heroes=10_000,
+    batch_heroes=30_000,
     calls=100,
     latency_seconds=4,
     backlog=5000,

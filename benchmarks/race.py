@@ -40,7 +40,7 @@ class Figure:
 class Mark:
     """A moment of a turn: how much was done, when, and at what cost so far."""
 
-    done: int
+    done: float
     clock: float
     cpu: Cpu
     resident_bytes: int
@@ -56,13 +56,13 @@ class Turn:
     kind: Kind = CREATE
     mark_every_seconds: float = inf
 
-    async def done(self) -> int:
-        """How many commands have been handled so far."""
+    async def done(self) -> float:
+        """How many commands have been handled so far; of a batch that is being announced, a part."""
         if self.contestant.is_peer:
             return await self.arena.created()
-        return await self.arena.announced() // self.kind.events
+        return await self.arena.announced() / self.kind.events
 
-    async def is_over(self, done: int) -> bool:
+    async def is_over(self, done: float) -> bool:
         """All are handled; announcements alone may be repeats."""
         counted = self.arena.heroes if self.contestant.is_peer else self.arena.recorded
         return done >= self.count and await counted() >= self.count
@@ -121,7 +121,7 @@ async def prepare(one: Turn) -> None:
 
 
 async def _clocked(one: Turn, running: Running, servers: Servers) -> list[Mark]:
-    def mark(done: int, clock: float) -> Mark:
+    def mark(done: float, clock: float) -> Mark:
         return Mark(done, clock, servers.cpu(running.pids), running.resident_bytes())
 
     marks: list[Mark] = []
@@ -138,5 +138,5 @@ async def _clocked(one: Turn, running: Running, servers: Servers) -> list[Mark]:
                 if is_due or is_over:
                     marks.append(mark(done, clock))
     except TimeoutError:
-        raise WrongError(f"{await one.done()} of {one.count} in {_ROUND_TIMEOUT_SECONDS} s") from None
+        raise WrongError(f"{await one.done():.0f} of {one.count} in {_ROUND_TIMEOUT_SECONDS} s") from None
     return marks

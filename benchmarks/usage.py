@@ -30,7 +30,7 @@ class Cpu:
         """All three together."""
         return self.worker + self.database + self.broker
 
-    def spent_until(self, later: "Cpu", commands: int) -> "Cpu":
+    def spent_until(self, later: "Cpu", commands: float) -> "Cpu":
         """Microseconds for each command between two readings in seconds."""
         each = _MICROSECONDS / commands
         return Cpu(

@@ -19,7 +19,8 @@ def show(run: Run, console: Console) -> None:
             console.print(f"  {note}", style="dim", markup=False, highlight=False)
         for name, why in {**section.left_out, **section.failed}.items():
             console.print(f"{name} has no figure: {why}", style="red", markup=False)
-    console.print(_table("Goals", ("goal", "wanted", "measured", ""), (goal.cells() for goal in run.goals)))
+    known = [goal.cells() for goal in run.goals if goal.verdict != "not measured"]
+    console.print(_table("Goals", ("goal", "wanted", "measured", ""), known))
     if run.machine.was_busy:
         console.print("The machine had other work when this run began: these figures are worth little.", style="red")
 

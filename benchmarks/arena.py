@@ -14,6 +14,7 @@ import asyncpg
 import orjson
 
 from benchmarks.contestants import WrongError
+from benchmarks.rows import EVENT_IDS, LEFT, OLD_HEROES, OLD_INBOX, RECENT, RECORDED, SEED
 from benchmarks.work import CREATE, Kind
 from contracts.channels import COMMANDS, DEAD_LETTERS, EVENTS, command_queues
 from contracts.envelope import CONTENT_TYPE, Command
@@ -21,27 +22,6 @@ from worker.settings import Settings
 
 __all__ = ["Arena", "WrongError", "opened"]
 
-# Rows that stood before the first round, if any, are a day old.
-_RECENT = "> now() - interval '12 hours'"
-_ROWS = (
-    f"SELECT (SELECT count(*) FROM hero WHERE created_at {_RECENT}) AS heroes, count(*) AS inbox,"  # noqa: S608 - ours
-    " count(published_at) AS published, count(*) FILTER (WHERE outcome = 'applied') AS applied"
-    f" FROM inbox WHERE handled_at {_RECENT}"
-)
-_RECORDED = f"SELECT count(*) FROM inbox WHERE handled_at {_RECENT}"  # noqa: S608 - all ours
-_EVENT_IDS = f"SELECT json_array_elements(events)->>'id' AS id FROM inbox WHERE handled_at {_RECENT}"  # noqa: S608 - ours
-_HERO = "'Hero ' || n, 'Secret ' || n, n % 100"
-_SEED = f"INSERT INTO hero (name, secret_name, age) SELECT {_HERO} FROM generate_series(1, $1::int) AS n"  # noqa: S608 - ours
-_OLD_HEROES = (
-    "INSERT INTO hero (name, secret_name, age, created_at, updated_at)"  # noqa: S608 - all ours
-    f" SELECT {_HERO}, now() - interval '1 day', now() - interval '1 day' FROM generate_series(1, $1::int) AS n"
-)
-_OLD_INBOX = (
-    "INSERT INTO inbox (command_id, command_type, fingerprint, outcome, events, handled_at, published_at)"
-    " SELECT gen_random_uuid(), 'hero.create', sha256(n::text::bytea), 'applied',"
-    " json_build_array(json_build_object('id', gen_random_uuid(), 'filler', repeat('x', 500))),"
-    " now() - interval '1 day', now() - interval '1 day' FROM generate_series(1, $1::int) AS n"
-)
 _AT_ONCE = 1000
 
 
@@ -67,7 +47,7 @@ class Arena:
 
     async def recorded(self) -> int:
         """How many commands have an outcome."""
-        return int(await self.database.fetchval(_RECORDED))
+        return int(await self.database.fetchval(RECORDED))
 
     async def created(self) -> int:
         """About how many heroes have been created: the last id, which the index tells at once."""
@@ -83,8 +63,8 @@ class Arena:
         Raises:
             WrongError: with what is different.
         """
-        rows = dict(await self.database.fetchrow(_ROWS))
-        recorded = {row["id"] for row in await self.database.fetch(_EVENT_IDS)}
+        rows = dict(await self.database.fetchrow(LEFT))
+        recorded = {row["id"] for row in await self.database.fetch(EVENT_IDS)}
         sent = await self._events()
         found = {**rows, "event ids": len(set(sent)), "recorded ids": len(recorded)}
         events = count * kind.events
@@ -99,10 +79,10 @@ class Arena:
         """As before the first round, and so many heroes besides."""
         if self.old_rows:
             for statement in ("hero WHERE created_at", "inbox WHERE handled_at"):
-                await self.database.execute(f"DELETE FROM {statement} {_RECENT}")  # noqa: S608 - all ours
+                await self.database.execute(f"DELETE FROM {statement} {RECENT}")  # noqa: S608 - all ours
         else:
             await self.database.execute("TRUNCATE hero, inbox RESTART IDENTITY")
-        await self.database.execute(_SEED, seeds)
+        await self.database.execute(SEED, seeds)
         await self.database.execute("VACUUM ANALYZE hero, inbox")
         await self.channel.queue_purge(self.probe)
 
@@ -154,8 +134,8 @@ async def opened(settings: Settings, old_rows: int = 0) -> AsyncIterator[Arena]:
     connection = await aiormq.connect(settings.rabbitmq_url)
     try:
         if old_rows:
-            await database.execute(_OLD_HEROES, old_rows)
-            await database.execute(_OLD_INBOX, old_rows)
+            await database.execute(OLD_HEROES, old_rows)
+            await database.execute(OLD_INBOX, old_rows)
         channel = await connection.channel()
         assert isinstance(channel, aiormq.Channel)
         probe = (await channel.queue_declare(exclusive=True)).queue or ""

@@ -119,7 +119,8 @@ def started(contestant: Contestant, settings: Settings, *more: str) -> Iterator[
         logs = [stack.enter_context(TemporaryFile()) for _ in range(contestant.copies)]
         processes = []
         for copy, log in enumerate(logs):
-            process = _started(contestant, copy, environment(settings, contestant, copy), (log, more))
+            arguments = [one.replace("{copy}", str(copy)) for one in (*contestant.arguments, *more)]
+            process = _started(arguments, environment(settings, contestant, copy), log)
             stack.callback(_end, process)
             processes.append(process)
         yield Running(contestant, processes, logs)
@@ -133,14 +134,9 @@ def environment(settings: Settings, contestant: Contestant, copy: int = 0) -> di
     return others | {f"{PREFIX}{name.upper()}": value for name, value in own.items()}
 
 
-def _started(
-    contestant: Contestant, copy: int, environ: dict[str, str], rest: tuple[IO[bytes], tuple[str, ...]]
-) -> "subprocess.Popen[bytes]":
-    log, more = rest
-    arguments = [argument.replace("{copy}", str(copy)) for argument in (*contestant.arguments, *more)]
-    return subprocess.Popen(  # noqa: S603 - our own programs
-        [sys.executable, *arguments], env=environ, stdout=log, stderr=log, start_new_session=True
-    )
+def _started(arguments: Sequence[str], environ: dict[str, str], log: IO[bytes]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, env=environ, stdout=log, stderr=log, start_new_session=True)  # noqa: S603 - ours, all of them
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

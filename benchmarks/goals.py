@@ -43,11 +43,14 @@ def goals(figures: Figures) -> tuple[Goal, ...]:
     """Every goal, beside the figures of these sections."""
     creates, backlog = figures.get("creates", {}), figures.get("backlog", {})
     rates, memory = backlog.get("rates") or [nan], backlog.get("resident_bytes") or [nan]
+    ours = _at(figures, "creates", "contestants", WORKER.name, "per_second")
+    http = _at(figures, "http", "creates_per_second")
     p99 = _at(figures, "latency", "timings", WORKER.name)
     return (
         Goal("one process, of the hand-written loop", 0.7, creates.get("to_hand_written", nan)),
         Goal("one process, of the textbook FastStream worker", 2, creates.get("to_textbook", nan)),
         Goal("one process, of the fastest peer over a queue", 1, creates.get("to_best_peer", nan)),
+        Goal("one process, of FastAPI + SQLModel creating over HTTP", 1, ours / http if http else nan),
         Goal("best number of processes, of the hand-written loop's best", 0.8, creates.get("best_to_best", nan)),
         Goal("heroes/s in batches of 1 000, of single commands", 10, _at(figures, "batches", "times", _LARGEST_BATCH)),
         Goal("p99 from publication to event at half load, ms", 20, getattr(p99, "p99_milliseconds", nan), at_most=True),

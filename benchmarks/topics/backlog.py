@@ -23,19 +23,19 @@ async def measure(bench: Bench) -> Section:
             _, marks = await watched(Turn(arena, WORKER, count, mark_every_seconds=_MARK_EVERY_SECONDS))
         except WrongError as error:
             failed[WORKER.name] = str(error)
+    return _section(count, marks, failed)
+
+
+def _section(count: int, marks: Sequence[Mark], failed: dict[str, str]) -> Section:
     rates = [_rate(marks, count, tenth) for tenth in range(1, _TENTHS)] if marks else []
     memory = [_near(marks, count * share).resident_bytes for share in (0.1, 0.5, 1)] if marks else []
+    middle = [number(rates[at]) for at in (0, len(rates) // 2, -1)] if marks else []
     return Section(
         name="backlog",
         title=f"A backlog of {number(count)} commands",
         says="Drained by one worker process. The first tenth is warm-up: rate and memory are taken from there on.",
         head=("", "beginning", "middle", "end"),
-        rows=(
-            ("commands/s", *(number(rates[at]) for at in (0, len(rates) // 2, -1))),
-            ("memory", *map(mebibytes, memory)),
-        )
-        if marks
-        else (),
+        rows=(("commands/s", *middle), ("memory", *map(mebibytes, memory))) if marks else (),
         figures={"commands": count, "rates": rates, "resident_bytes": memory},
         charts=(Chart("backlog", "Rate in each tenth of a backlog", "commands/s", _bars(rates)),) if marks else (),
         failed=failed,

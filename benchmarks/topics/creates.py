@@ -12,7 +12,7 @@ _PARTS = ("worker", "database", "broker")
 _SAYS = (
     "One command creates one hero. Ours and the hand-written loop do all of it: inbox, transaction, confirmed event,"
     " ack; a referee counts rows and events afterwards. Peers do less, as told. CPU time is of one command. On RabbitMQ"
-    " 3.10 the first of several workers is active and the others stand by."
+    " 3.10 the first of several workers is active and the others stand by. Memory that forks share counts in each."
 )
 
 

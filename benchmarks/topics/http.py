@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from math import nan
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -32,13 +33,14 @@ async def measure(bench: Bench) -> Section:
                 timings = await _timings(bench, arena)
             except WrongError as error:
                 left_out[HTTP.name] = str(error)
+    creates = [timing.per_second for name, timing in timings.items() if name.startswith("create")]
     return Section(
         name="http",
         title="FastAPI + SQLModel over HTTP",
         says=f"One uvicorn process. It leaves out: {HTTP.leaves_out}. The client runs in a process beside it.",
         head=("request", "answers/s", "p50 ms", "p95 ms", "p99 ms"),
         rows=tuple((name, *timing.cells()) for name, timing in timings.items()),
-        figures={"timings": timings},
+        figures={"timings": timings, "creates_per_second": max(creates, default=nan)},
         left_out=left_out,
     )
 

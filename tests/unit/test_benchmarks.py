@@ -18,6 +18,7 @@ from benchmarks.report.svg import svg
 from benchmarks.section import Chart, Section, number
 from benchmarks.tournament import Tally
 from benchmarks.usage import Cpu
+from tests.unit.test_house_rules import every_exception_from_a_check_has_a_reason, nothing_is_long, sources
 
 MACHINE = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {"Python": "3.11"}, "private", 0.1)
 
@@ -121,9 +122,17 @@ def test_a_goal_is_reached_missed_or_not_measured() -> None:
 
 def test_goals_find_their_figures() -> None:
     """Under the names that the parts of a run write."""
+    contestants = {WORKER.name: {"per_second": 200}}
     found = goals(
         {
-            "creates": {"to_hand_written": 0.8, "to_textbook": 3, "to_best_peer": 1.5, "best_to_best": 0.9},
+            "creates": {
+                "to_hand_written": 0.8,
+                "to_textbook": 3,
+                "to_best_peer": 1.5,
+                "best_to_best": 0.9,
+                "contestants": contestants,
+            },
+            "http": {"creates_per_second": 100},
             "batches": {"times": {"1000": 12}},
             "latency": {"timings": {WORKER.name: Timing(100, 1, 2, 3)}},
             "backlog": {"rates": [100, 99], "resident_bytes": [10, 10, 10]},
@@ -168,3 +177,9 @@ def test_a_table_in_markdown() -> None:
 def test_processes_that_share_the_queues_are_told_which_they_are() -> None:
     two = hand_written(2)
     assert (two.name, two.copies, two.arguments[-2:]) == ("hand-written x 2", 2, ("{copy}", "2"))
+
+
+def test_the_benchmarks_keep_to_the_size_of_the_house() -> None:
+    rules = (nothing_is_long, every_exception_from_a_check_has_a_reason)
+    broken = [violation for source in sources("benchmarks") for rule in rules for violation in rule(source)]
+    assert not broken, "\n".join(broken)

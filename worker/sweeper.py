@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from worker.failsafe import Failure, caught
 from worker.messaging.publisher import EventPublisher
 from worker.persistence import inbox
+from worker.persistence.backlog import backlog
 from worker.persistence.database import Sessions
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
@@ -54,8 +55,8 @@ class Sweeper:
     async def look(self) -> None:
         """Whoever looks on knows what the inbox owes just now."""
         async with self.sessions() as session:
-            rows, oldest_seconds = await inbox.owing(session)
-        self.watch.owed(rows, oldest_seconds)
+            owed = await backlog(session)
+        self.watch.owed(owed.rows, owed.oldest_seconds or 0.0)
 
     async def _round(self) -> None:
         went_well = [await self._did(work) for work in (self.sweep, self.prune)]

@@ -30,7 +30,7 @@ WORKER = {
     "worker_queues_attached": set[str](),
     "worker_queues_expected": set[str](),
     "worker_ready": {"part"},
-    "worker_build_info": {"version", "python"},
+    "worker_build_info": {"version", "python", "faststream", "aio_pika"},
 }
 PROCESS = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 RABBITMQ_QUEUES = {

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.deploy.figures import WORKER
 from tests.harness.commands import create
 from worker.observability.metrics import Metrics
 from worker.observability.readings import Reading
@@ -73,6 +74,12 @@ def test_every_figure_stands_in_the_runbook_and_every_one_there_is_served(metric
 def test_every_figure_has_the_labels_that_queries_rely_on(metrics: Metrics) -> None:
     Watcher(metrics).published("hero.created")
     assert {name: labels for name, labels in served(metrics).items() if name.startswith("worker_") and labels} == LABELS
+
+
+def test_alerts_and_dashboard_know_just_the_figures_that_are_served(metrics: Metrics) -> None:
+    Watcher(metrics).published("hero.created")
+    ours = {name: labels for name, labels in served(metrics).items() if name.startswith("worker_")}
+    assert {name.removesuffix("_bucket"): labels - {"le"} for name, labels in WORKER.items()} == ours
 
 
 def test_nothing_but_our_figures_and_the_process_is_served(metrics: Metrics) -> None:

@@ -9,7 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from worker.persistence.tables import INBOX
 
 _OWED = select(
-    func.count().label("owed"), func.extract("epoch", func.now() - func.min(INBOX.c.handled_at)).label("age")
+    func.count().label("owed"),
+    func.extract("epoch", func.clock_timestamp() - func.min(INBOX.c.handled_at)).label("age"),
 ).where(INBOX.c.published_at.is_(None))
 
 

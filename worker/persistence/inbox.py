@@ -46,9 +46,6 @@ _MARK = (
     .where(func.coalesce(INBOX.c.events[0]["id"].as_string(), "") == _DONE.c.mark)
     .values(published_at=func.now())
 )
-_OWING = select(
-    func.count(), func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(INBOX.c.handled_at)), 0)
-).where(_OWED)
 _UNPUBLISHED = (
     select(INBOX.c.command_id, INBOX.c.outcome, INBOX.c.events)
     .where(_OWED, _OLD, INBOX.c.outcome != OutcomeKind.DEAD_LETTERED.value)
@@ -120,12 +117,6 @@ def record(session: Session, outcome: Outcome) -> None:
 async def mark_published(session: AsyncSession, marks: Mapping[str, str]) -> None:
     """The rows of these commands owe nothing any more, where they still hold the outcome with this mark."""
     await session.execute(_MARK, {"ids": list(marks), "marks": list(marks.values())})
-
-
-async def owing(session: AsyncSession) -> tuple[int, float]:
-    """How many rows still owe their events or their letter, and for how many seconds the oldest has."""
-    rows, oldest_seconds = (await session.execute(_OWING)).one()
-    return rows, max(0.0, float(oldest_seconds))
 
 
 async def unpublished(session: AsyncSession, *, older_than_seconds: float, at_most: int) -> list[Outcome]:

@@ -28,6 +28,7 @@ from worker.settings import Settings
 __all__ = ["Worker", "running_worker"]
 
 _CLOSE_SECONDS = 1.0
+_LISTENING_SECONDS = 0.2
 _CLOSING_SECONDS = 3.0  # of the time to leave: for what comes after the last command
 
 T = TypeVar("T")
@@ -124,5 +125,7 @@ async def _soon(close: Callable[[], Awaitable[object]]) -> None:
 
 
 async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    """Told until it listens: a library that is just closing a connection swallows a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_LISTENING_SECONDS)

@@ -143,24 +143,24 @@ def test_a_delivery_that_was_given_up_is_no_settlement(metrics: Metrics) -> None
     assert _value(metrics, "worker_commands_total", type="hero.create", settlement="applied") == 0
 
 
-NOW = datetime.now(UTC)
-
-
 @pytest.mark.parametrize(
     ("time", "sent_at", "seconds"),
     [
-        pytest.param((NOW - timedelta(hours=2)).isoformat(), NOW, 7200, id="the command's time"),
-        pytest.param(None, NOW - timedelta(hours=1), 3600, id="else the AMQP timestamp"),
-        pytest.param((NOW + timedelta(hours=2)).isoformat(), None, 0, id="a clock that is ahead"),
+        pytest.param(timedelta(hours=-2), timedelta(), 7200, id="the command's time"),
+        pytest.param(None, timedelta(hours=-1), 3600, id="else the AMQP timestamp"),
+        pytest.param(timedelta(hours=2), None, 0, id="a clock that is ahead"),
         pytest.param(None, None, None, id="neither"),
         pytest.param("0001-01-01T00:00:00+14:00", None, 6.3e10, id="the first moment of all"),
         pytest.param("9999-12-31T23:59:59-14:00", None, 0, id="the last one"),
     ],
 )
 def test_ages_are_measured_from_the_publication(
-    metrics: Metrics, time: str | None, sent_at: datetime | None, seconds: float | None
+    metrics: Metrics, time: timedelta | str | None, sent_at: timedelta | None, seconds: float | None
 ) -> None:
-    _settle(metrics, Sighting("q", Traits("id", "hero.create", time), sent_at), _applied())
+    now = datetime.now(UTC)
+    told = (now + time).isoformat() if isinstance(time, timedelta) else time
+    stamped = None if sent_at is None else now + sent_at
+    _settle(metrics, Sighting("q", Traits("id", "hero.create", told), stamped), _applied())
     for name in ("worker_queue_age_seconds", "worker_critical_seconds"):
         assert _value(metrics, f"{name}_count") == (0 if seconds is None else 1)
         assert _value(metrics, f"{name}_sum") == pytest.approx(seconds or 0, rel=0.05, abs=1)

@@ -44,7 +44,7 @@ def queues(rabbitmq_url: RabbitmqUrl, watch: _Watch = False, as_json: AsJson = F
 async def _watch(places: Places, *, as_json: bool) -> None:
     """A broker that is away for a while is told, and looked for again."""
     with Live(console=_wide(), auto_refresh=False, screen=False) as live:
-        while True:
+        while not _interrupted():
             try:
                 seen = await look(places)
             except RefuseToStartError as refusal:
@@ -55,6 +55,12 @@ async def _watch(places: Places, *, as_json: bool) -> None:
                 else:
                     live.update(_shown(seen), refresh=True)
             await asyncio.sleep(_EVERY_SECONDS)
+
+
+def _interrupted() -> bool:
+    """Asked besides awaiting it: a library that is just closing a connection swallows a cancellation."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _database_url() -> str | None:

@@ -48,7 +48,7 @@ async def running_worker(
     looking_on = looking_on or observed(settings, entity.handlers)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(looking_on.close)
-        front = Front(settings, looking_on.metrics)
+        front = Front(settings, looking_on)
         await stack.enter_async_context(front.opened())
         _log.info("health at %s/readyz", front.url)
         database = await _database(settings, stack)

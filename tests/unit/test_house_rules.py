@@ -30,6 +30,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.entity",),
     ("worker.ours",),
     ("worker.assembly",),
+    ("worker.ops",),
     ("worker.front",),
     ("worker.app",),
     ("worker.operations",),

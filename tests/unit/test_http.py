@@ -10,17 +10,17 @@ import pytest
 import pytest_asyncio
 
 from worker.errors import SettingsError
-from worker.observability.http import HttpServer, Page
+from worker.observability.http import HttpServer, Page, Query
 
 STUCK_AFTER_SECONDS = 0.4
 DEADLINE_SECONDS = 20
 
 
-async def _well() -> Page:
+async def _well(_: Query) -> Page:
     return Page(b"well", content_type="text/plain", headers={"x-own": "1"})
 
 
-async def _broken() -> Page:
+async def _broken(_: Query) -> Page:
     raise ValueError("a secret")
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from threading import Thread
 from time import monotonic
 from typing import Any
+from urllib.parse import parse_qsl
 
 import orjson
 import uvicorn
@@ -22,6 +23,8 @@ _STUCK_AFTER_SECONDS = 10.0
 _BEATS = 10  # in that time
 _PAGE_TIMEOUT_SECONDS = 5.0
 _STOP_SECONDS = 1.0
+
+_QUERY_FIELDS = 10  # nobody asks for more
 
 OK, NOT_FOUND, NOT_ALLOWED, FAILED, UNAVAILABLE = 200, 404, 405, 500, 503
 
@@ -36,20 +39,34 @@ class Page:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, document: Mapping[str, Any], status: int = OK) -> "Page":
+    def of(cls, document: Mapping[str, Any], status: int = OK, **headers: str) -> "Page":
         """As JSON."""
-        return cls(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE), status)
+        return cls(orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE), status, headers=headers)
 
 
-Pages = Mapping[str, Callable[[], Awaitable[Page]]]
+_READ_ONLY = Page.of({"status": "everything here is read only"}, NOT_ALLOWED, allow="GET, HEAD")
+_SILENT = Page.of({"status": "the worker's event loop does not answer"}, UNAVAILABLE)
+
+Query = Mapping[str, str]
+"""What stands behind the question mark; of a name that comes twice, the last."""
+
+Pages = Mapping[str, Callable[[Query], Awaitable[Page]]]
 """What is answered at each path."""
 
 
 class HttpServer:
     """Listens from the moment it is made, and answers between `start` and `stop`."""
 
-    def __init__(self, host: str, port: int, pages: Pages, stuck_after_seconds: float = _STUCK_AFTER_SECONDS) -> None:
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        pages: Pages,
+        stuck_after_seconds: float = _STUCK_AFTER_SECONDS,
+        silent: Mapping[str, Page] | None = None,
+    ) -> None:
         self._pages = pages
+        self._silent = silent or {}  # what is answered at a path while the worker's loop is not
         self._stuck_after_seconds = stuck_after_seconds
         self._socket = _listening(host, port)
         config = uvicorn.Config(
@@ -93,26 +110,26 @@ class HttpServer:
     async def _app(
         self, scope: Mapping[str, Any], _: Any, send: Callable[[Mapping[str, Any]], Awaitable[None]]
     ) -> None:
-        page = await self._answer(scope.get("method", ""), scope.get("path", ""))
+        page = await self._answer(scope.get("method", ""), scope.get("path", ""), scope.get("query_string", b""))
         told = {"content-type": page.content_type, "cache-control": "no-store", "x-content-type-options": "nosniff"}
         headers = [(name.encode(), value.encode()) for name, value in {**told, **page.headers}.items()]
         await send({"type": "http.response.start", "status": page.status, "headers": headers})
         await send({"type": "http.response.body", "body": page.body})
 
-    async def _answer(self, method: str, path: str) -> Page:
+    async def _answer(self, method: str, path: str, query: bytes) -> Page:
         if method not in {"GET", "HEAD"}:
-            return Page.of({"status": "everything here is read only"}, NOT_ALLOWED)
+            return _READ_ONLY
         if path == "/livez":
             return self._alive()
         if (make := self._pages.get(path)) is None:
             return Page.of({"paths": ["/livez", *self._pages]}, NOT_FOUND)
         assert self._loop is not None  # noqa: S101 - there is nobody to answer before `start`
-        making = asyncio.run_coroutine_threadsafe(caught(make), self._loop)
+        making = asyncio.run_coroutine_threadsafe(caught(make, _query(query)), self._loop)
         try:
             async with asyncio.timeout(_PAGE_TIMEOUT_SECONDS):
                 page = await asyncio.wrap_future(making)
         except TimeoutError:
-            return Page.of({"status": "the worker's event loop does not answer"}, UNAVAILABLE)
+            return self._silent.get(path, _SILENT)
         if isinstance(page, Failure):
             return Page.of({"status": "failed", "error": type(page.error).__name__}, FAILED)
         return page
@@ -122,6 +139,14 @@ class HttpServer:
         if silent_seconds < self._stuck_after_seconds:
             return Page.of({"status": "alive"})
         return Page.of({"status": "stuck", "event_loop_silent_seconds": round(silent_seconds, 1)}, UNAVAILABLE)
+
+
+def _query(raw: bytes) -> Query:
+    """As far as it can be read."""
+    try:
+        return dict(parse_qsl(raw.decode("ascii", "replace"), max_num_fields=_QUERY_FIELDS))
+    except ValueError:
+        return {}
 
 
 def _listening(host: str, port: int) -> socket.socket:

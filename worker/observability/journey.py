@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from contracts.envelope import Command, instant
 from worker.observability.logging import lines_are_about
 from worker.observability.metrics import DUPLICATE, UNKNOWN, Metrics
+from worker.observability.recent import Recent
 from worker.outcomes import Outcome, OutcomeKind
 from worker.watch import Journey, Sighting, Step
 
@@ -30,11 +31,12 @@ _LEVELS = {
 class Followed(Journey):
     """A delivery that is looked at."""
 
-    __slots__ = ("_began", "_metrics", "_outcome", "_sent_at", "_sighting", "_span", "_step", "_step_began")
+    __slots__ = ("_began", "_metrics", "_outcome", "_recent", "_sent_at", "_sighting", "_span", "_step", "_step_began")
 
-    def __init__(self, sighting: Sighting, metrics: Metrics, tracing: "Tracing | None") -> None:
+    def __init__(self, sighting: Sighting, metrics: Metrics, recent: Recent, tracing: "Tracing | None") -> None:
         self._sighting = sighting
         self._metrics = metrics
+        self._recent = recent
         self._outcome: Outcome | None = None
         self._span: ProcessSpan | None = tracing.process(sighting) if tracing else None
         self._sent_at = _sent_at(sighting)
@@ -60,7 +62,9 @@ class Followed(Journey):
         self._next(Step.PUBLISH)
 
     def announced(self) -> None:
-        """Nothing is owed for it any more."""
+        """Nothing is owed for it any more; a letter of this very delivery stands in its queue now."""
+        if self._outcome is not None and self._outcome.letter and not self._outcome.published:
+            self._recent.set_aside(self._sighting.traits, self._outcome.letter)
         self._next(Step.SETTLE)
 
     def settled(self) -> None:

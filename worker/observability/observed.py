@@ -1,12 +1,13 @@
-"""Those who look on at one worker: figures always, spans where a collector is named."""
+"""Those who look on at one worker: figures and the last dead letters always, spans where a collector is named."""
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from worker.errors import SettingsError
 from worker.observability.metrics import Metrics, installed_version
+from worker.observability.recent import Recent
 from worker.observability.watcher import Watcher
 from worker.settings import Settings
 from worker.watch import Watch
@@ -22,11 +23,13 @@ class Observed:
     watch: Watch
     metrics: Metrics
     tracing: "Tracing | None" = None
+    recent: Recent = field(default_factory=Recent)
 
     @classmethod
     def of(cls, metrics: Metrics, tracing: "Tracing | None" = None) -> "Observed":
-        """Everything that is told arrives at both."""
-        return cls(Watcher(metrics, tracing), metrics, tracing)
+        """Everything that is told arrives at all of them."""
+        recent = Recent()
+        return cls(Watcher(metrics, tracing, recent), metrics, tracing, recent)
 
     async def close(self) -> None:
         """The spans are exported, if somebody takes them soon."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from worker.observability.journey import Followed
 from worker.observability.metrics import DEFAULT_EXCHANGE, Metrics
+from worker.observability.recent import Recent
 from worker.watch import Journey, Sighting, Watch
 
 if TYPE_CHECKING:  # an extra that may not be installed
@@ -18,13 +19,14 @@ if TYPE_CHECKING:  # an extra that may not be installed
 class Watcher(Watch):
     """Listens to the whole worker."""
 
-    def __init__(self, metrics: Metrics, tracing: "Tracing | None" = None) -> None:
+    def __init__(self, metrics: Metrics, tracing: "Tracing | None" = None, recent: Recent | None = None) -> None:
         self._metrics = metrics
+        self._recent = recent or Recent()
         self._tracing = tracing
 
     def arrived(self, sighting: Sighting) -> Journey:
         """A message is followed from here on; every log line of this task names its command."""
-        return Followed(sighting, self._metrics, self._tracing)
+        return Followed(sighting, self._metrics, self._recent, self._tracing)
 
     def transaction(self) -> AbstractContextManager[object]:
         """A child of the present delivery's span, where there is tracing."""

@@ -1,0 +1,1 @@
+"""The page for eyes: what an operator must see first, on one page that changes nothing."""

@@ -26,7 +26,7 @@ from worker.ops.verdict import STUCK, verdict_on
 from worker.readiness import STARTING
 from worker.settings import Settings
 
-_QUEUES = Patience(ask_seconds=1.5, look_seconds=4, keep_seconds=4)
+_QUEUES = Patience(ask_seconds=1.5, look_seconds=4, keep_seconds=2)
 _PARTS = Patience(ask_seconds=2, look_seconds=6, keep_seconds=1)
 
 Parts = Mapping[str, str | None]

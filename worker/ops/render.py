@@ -19,6 +19,7 @@ REFRESH_SECONDS = 5
 _CHARACTERS = 500  # of one value
 _MINUTE_SECONDS, _HOUR_SECONDS, _DAY_SECONDS = 60, 3600, 86_400
 _LEAST_SECONDS = 0.001
+_EVEN_PER_SECOND = 100  # from here on, fractions tell nothing
 _TWICE = 2  # below two minutes, seconds tell more
 
 
@@ -75,7 +76,7 @@ def rate(per_second: float | None) -> str:
     """How many in a second."""
     if per_second is None:
         return "-"
-    return f"{per_second:.0f}" if per_second >= 100 or not per_second else f"{per_second:.2g}"  # noqa: PLR2004 - digits
+    return f"{per_second:.0f}" if per_second >= _EVEN_PER_SECOND or not per_second else f"{per_second:.2g}"
 
 
 def clock(at: float) -> str:

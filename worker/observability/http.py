@@ -1,6 +1,7 @@
 """Answers HTTP in a thread with a loop of its own, so that somebody answers while the worker's loop is stuck.
 
-Only `/livez` is answered there; every other page is made in the worker's loop, where what it tells may be read.
+Only `/livez` is answered there; every other page is made in the worker's loop, where what it tells may be read, and a
+page that was made beforehand is shown while that loop is silent.
 """
 
 import asyncio

@@ -14,9 +14,12 @@ import pytest
 
 from contracts.channels import DEAD_LETTERS
 from tests.harness.facts import HOSTILE, calm, hostile, recent
+from tests.harness.stage import Stage
 from worker.errors import UnreachableError
 from worker.observability.http import Page
 from worker.observability.metrics import Metrics
+from worker.observability.observed import observed
+from worker.ops.board import Board
 from worker.ops.facts import Facts, GateFact, Owed, QueueFact
 from worker.ops.glance import Glance, Patience
 from worker.ops.letters import grouped
@@ -147,6 +150,18 @@ def test_a_stuck_worker_is_told_without_asking_it() -> None:
     text = RENDERER.page(STUCK, None, refresh=True).body.decode()
     assert "Stuck: the worker does not answer" in text
     assert "<table" not in text
+
+
+async def test_a_worker_that_is_still_starting_has_a_page_already() -> None:
+    settings = Stage("amqp://a:the-password@h/", "postgresql+asyncpg://a:the-password@h/d").settings(worker_id="w-7")
+    board = Board(settings, observed(settings, ["hero.create"]))
+    text = (await board.page({})).body.decode()
+    assert "✗</span> Not ready: worker</h1>" in text
+    assert "it is still starting" in text
+    assert "w-7" in text
+    assert "the-password" not in text
+    assert "http-equiv" not in (await board.page({"refresh": "off"})).body.decode()
+    await board.close()
 
 
 def test_each_group_of_letters_has_the_commands_that_handle_it() -> None:

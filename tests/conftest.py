@@ -5,6 +5,7 @@ Where several processes share the work (`-n 2`), the one that hands it out bring
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 
@@ -26,6 +27,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if session.config.getoption("numprocesses", None):
         found = _FOR_ALL.enter_context(local_services(os.environ))
         os.environ |= {**variables(found), "HEROES_LOCAL_SERVICES": "env"}
+
+
+def pytest_configure() -> None:
+    """Whoever runs in the background may have been told to ignore Ctrl-C, and the programs under test would, too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:

@@ -26,7 +26,7 @@ NOWHERE = {
 async def run_anew(environment: Mapping[str, str], *arguments: str) -> Said:
     """The installed program itself."""
     async with heroes(environment, *arguments) as program:
-        code = await program.ended(within_seconds=30)
+        code = await program.ended()
         return Said(code, program.output)
 
 

@@ -20,6 +20,7 @@ from rich.markup import escape
 from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
+from worker.operations.check.command import check
 from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
 from worker.operations.send import send_app
@@ -28,6 +29,7 @@ from worker.settings import Settings, load_settings, unknown_variables
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(send_app, name="send")
 app.add_typer(ask_app)
+app.command()(check)
 app.command()(queues)
 app.add_typer(dead_letters_app, name="dead-letters")
 
@@ -62,25 +64,6 @@ def setup(
             Console().print("[green]✓[/] exchanges, queues and bindings are there")
 
     _run(prepare_all)
-
-
-@app.command()
-def check() -> None:
-    """Look at everything that a worker needs, and say what is wrong and what mends it."""
-
-    async def check_all(settings: Settings) -> None:
-        from worker.operations import prepare  # as in `_work`
-
-        findings = [*await prepare.check_database(settings), *await prepare.check_broker(settings)]
-        console = Console(soft_wrap=True, emoji=False, highlight=False)
-        for finding in findings:
-            mark = "[red]✗[/]" if finding.error else "[green]✓[/]"
-            console.print(f"{mark} {finding.part}", finding.error or finding.note)
-        wrong = [finding.error for finding in findings if finding.error]
-        if wrong:
-            raise typer.Exit(max(error.exit_code for error in wrong))
-
-    _run(check_all)
 
 
 async def _work(settings: Settings) -> None:

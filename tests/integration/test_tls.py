@@ -19,8 +19,9 @@ from tests.harness.secured import (
 from tests.harness.stage import Stage, eventually
 from worker.app import running_worker
 from worker.errors import ExitCode, RefuseToStartError, SettingsError, UnreachableError
-from worker.messaging.connection import connected
+from worker.messaging.connection import connected, without_password
 from worker.operations import prepare
+from worker.persistence import schema
 
 pytestmark = pytest.mark.fault
 
@@ -79,11 +80,12 @@ async def refused_by_the_broker(url: str) -> RefuseToStartError:
     return refused.value
 
 
-async def refused_by_the_database(stage: Stage, url: str) -> RefuseToStartError:
-    (found,) = await prepare.check_database(stage.settings(database_url=url, startup_timeout_seconds=0.1))
-    assert found.error is not None, "it was let in"
-    assert (urlsplit(url).password or "-") not in str(found.error)
-    return found.error
+async def refused_by_the_database(url: str) -> RefuseToStartError:
+    with pytest.raises(RefuseToStartError) as refused:
+        async with schema.reached(url, without_password(url), 0.1):
+            pass
+    assert (urlsplit(url).password or "-") not in str(refused.value)
+    return refused.value
 
 
 async def test_a_command_goes_all_its_way_in_tls(
@@ -158,7 +160,7 @@ async def test_a_database_whose_authority_is_not_ours_is_refused(
     secured: Stage, postgres: SecuredPostgres, stranger: Authority
 ) -> None:
     for query in (f"&sslrootcert={stranger.file}", ""):
-        refused = await refused_by_the_database(secured, postgres.url(f"ssl=verify-full{query}"))
+        refused = await refused_by_the_database(postgres.url(f"ssl=verify-full{query}"))
         assert isinstance(refused, SettingsError)
         assert AUTHORITY in str(refused)
         assert "HEROES_DATABASE_URL" in str(refused)
@@ -169,7 +171,7 @@ async def test_a_database_under_another_name_is_refused(
     secured: Stage, postgres: SecuredPostgres, authority: Authority
 ) -> None:
     url = postgres.url(f"ssl=verify-full&sslrootcert={authority.file}", host="localhost")
-    refused = await refused_by_the_database(secured, url)
+    refused = await refused_by_the_database(url)
     assert isinstance(refused, SettingsError)
     assert OTHER_HOST in str(refused)
 
@@ -180,8 +182,11 @@ async def test_a_database_with_an_expired_certificate_is_refused(
     url = postgres.url(f"ssl=verify-full&sslrootcert={authority.file}")
 
     async def is_refused() -> bool:
-        (found,) = await prepare.check_database(secured.settings(database_url=url, startup_timeout_seconds=0.1))
-        return isinstance(found.error, UnreachableError) and OTHER_TIME in str(found.error)
+        try:
+            async with schema.reached(url, without_password(url), 0.1):
+                return False
+        except UnreachableError as error:
+            return OTHER_TIME in str(error)
 
     with postgres.expired():
         await eventually(is_refused, "the server has read its new certificate")
@@ -193,18 +198,21 @@ async def test_a_database_that_wants_a_certificate_gets_it_from_the_url(
     without = postgres.url(f"ssl=verify-full&sslrootcert={authority.file}")
 
     async def is_refused() -> bool:
-        (found,) = await prepare.check_database(secured.settings(database_url=without, startup_timeout_seconds=0.1))
-        return isinstance(found.error, SettingsError)
+        try:
+            async with schema.reached(without, without_password(without), 0.1):
+                return False
+        except SettingsError:
+            return True
 
     with postgres.wanting_a_certificate():
         await eventually(is_refused, "the server has read its new rules")
-        (found,) = await prepare.check_database(secured.settings())
-        assert found.error is None
+        async with schema.reached(secured.database_url, without_password(secured.database_url), 0.1):
+            pass
 
 
 async def test_a_database_without_tls_is_told_from_one_that_is_away(stage: Stage) -> None:
     url = f"{stage.database_url}?ssl=verify-full"
-    assert "does not speak TLS" in str(await refused_by_the_database(stage, url))
+    assert "does not speak TLS" in str(await refused_by_the_database(url))
 
 
 @pytest.mark.parametrize(

@@ -30,20 +30,32 @@ class Detail:
 
 async def details(management_url: str, rabbitmq_url: str) -> Mapping[str, Detail] | str:
     """By queue, for the virtual host of the AMQP URL; or a sentence that says why there are none."""
-    host = quote(URL(rabbitmq_url).path[1:] or "/", safe="")
+    host = host_of(rabbitmq_url)
+    told = await asked(management_url, f"queues/{host}", f"consumers/{host}")
+    if isinstance(told, str):
+        return told
+    queues, consumers = told
+    active = {one["queue"]["name"]: _worker(one["consumer_tag"]) for one in consumers if one.get("active")}
+    return {queue["name"]: _detail(queue, active) for queue in queues}
+
+
+async def asked(management_url: str, *resources: str) -> list[Any] | str:
+    """What the API answers to each; or a sentence that says why it does not."""
     try:
         address = httpx.URL(management_url)
         bare = str(address.copy_with(username=None, password=None)).rstrip("/")
         auth = httpx.BasicAuth(address.username, address.password)
         async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_SECONDS, auth=auth) as client:
-            queues = (await client.get(f"{bare}/api/queues/{host}")).raise_for_status().json()
-            consumers = (await client.get(f"{bare}/api/consumers/{host}")).raise_for_status().json()
+            return [(await client.get(f"{bare}/api/{name}")).raise_for_status().json() for name in resources]
     except httpx.HTTPStatusError as refused:
         return f"the management API answered {refused.response.status_code}: has this user the tag monitoring?"
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return f"the management API does not answer ({type(error).__name__}): HEROES_RABBITMQ_MANAGEMENT_URL"
-    active = {one["queue"]["name"]: _worker(one["consumer_tag"]) for one in consumers if one.get("active")}
-    return {queue["name"]: _detail(queue, active) for queue in queues}
+
+
+def host_of(rabbitmq_url: str) -> str:
+    """Its virtual host, as it stands in the API's addresses."""
+    return quote(URL(rabbitmq_url).path[1:] or "/", safe="")
 
 
 def _detail(queue: Mapping[str, Any], active: Mapping[str, str]) -> Detail:

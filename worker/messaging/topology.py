@@ -40,9 +40,13 @@ _COMMAND_QUEUE_ARGUMENTS: dict[str, Any] = {
 }
 
 
-_NODE_IS_DOWN = "inaccessible"  # a queue whose node is not there just now is "not found", too
+NODE_IS_DOWN = "inaccessible"  # a queue whose node is not there just now is "not found", too
 
 _LOG_HINT = "set HEROES_EVENT_LOG_RETENTION_DAYS to the age it was declared with, or delete the stream"
+
+
+class ForbiddenError(TopologyError):
+    """This user may not declare it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,37 +100,29 @@ async def declare(connection: AbstractConnection, event_log_retention_days: int)
     Raises:
         TopologyError: something stands there with other arguments, or this user may not declare it.
     """
-    for thing in _everything(event_log_retention_days):
+    for thing in everything(event_log_retention_days):
         channel = await connection.channel()
-        with _explained(thing):
-            await _declare(channel, thing)
+        await declare_one(channel, thing)
         await channel.close()
 
 
-async def faults(connection: AbstractConnection, event_log_retention_days: int) -> list[TopologyError]:
-    """What is missing or has other arguments: to declare again what is there changes nothing. AMQP can't be asked for
-    bindings; `declare` restores them.
-    """
-    found = []
-    for thing in _everything(event_log_retention_days):
-        if not await _exists(connection, thing):
-            found.append(TopologyError(f"{thing.kind} {thing.name} is missing: run heroes setup"))
-            continue
-        try:
-            channel = await connection.channel()
-            with _explained(thing):
-                await _declare(channel, thing, bind=False)
-            await channel.close()
-        except TopologyError as error:
-            found.append(error)
-    return found
-
-
-def _everything(event_log_retention_days: int) -> tuple[Exchange | Queue, ...]:
+def everything(event_log_retention_days: int) -> tuple[Exchange | Queue, ...]:
+    """In the order in which it can be declared."""
     return (*exchanges(), *queues(event_log_retention_days))
 
 
-async def _declare(channel: AbstractChannel, thing: Exchange | Queue, *, bind: bool = True) -> None:
+async def declare_one(channel: AbstractChannel, thing: Exchange | Queue, *, bind: bool = True) -> None:
+    """It is there, with its arguments.
+
+    Raises:
+        ForbiddenError: this user may not declare it.
+        TopologyError: it is there with other arguments.
+    """
+    with _explained(thing):
+        await _declare(channel, thing, bind=bind)
+
+
+async def _declare(channel: AbstractChannel, thing: Exchange | Queue, *, bind: bool) -> None:
     if isinstance(thing, Exchange):
         await channel.declare_exchange(thing.name, thing.type, durable=True, arguments=thing.arguments)
         return
@@ -137,7 +133,7 @@ async def _declare(channel: AbstractChannel, thing: Exchange | Queue, *, bind: b
 
 async def missing(connection: AbstractConnection, event_log_retention_days: int) -> list[str]:
     """The exchanges and queues that are not there. AMQP can't be asked for arguments or bindings without declaring."""
-    things = _everything(event_log_retention_days)
+    things = everything(event_log_retention_days)
     return [f"{thing.kind} {thing.name}" for thing in things if not await _exists(connection, thing)]
 
 
@@ -147,7 +143,7 @@ async def _exists(connection: AbstractConnection, thing: Exchange | Queue) -> bo
     try:
         await look(thing.name, ensure=True)
     except ChannelNotFoundEntity as error:
-        if _NODE_IS_DOWN in str(error):
+        if NODE_IS_DOWN in str(error):
             raise ConnectionError(f"{thing.kind} {thing.name}: its node is not there just now") from error
         return False
     except ChannelAccessRefused:
@@ -170,4 +166,4 @@ def _explained(thing: Exchange | Queue) -> Iterator[None]:
     except ChannelNotFoundEntity as error:
         raise TopologyError(f"{name} can't be bound, its exchange is missing: run heroes setup") from error
     except ChannelAccessRefused as error:
-        raise TopologyError(f"{name}: this user may not declare it; run this as the user who may") from error
+        raise ForbiddenError(f"{name}: this user may not declare it; run this as the user who may") from error

@@ -1,0 +1,1 @@
+"""`heroes check`: looks at everything that a worker needs, changes nothing and takes nothing."""

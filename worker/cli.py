@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,7 @@ from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
 from worker.operations.send import send_app
 from worker.settings import Settings, load_settings, unknown_variables
+from worker.supervisor import LEAVE_WITH, Supervisor, leave_with_parent
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(send_app, name="send")
@@ -40,9 +42,12 @@ def heroes() -> None:
 
 
 @app.command()
-def worker() -> None:
+def worker(
+    processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="So many on this machine.")] = 1,
+    leave_with: Annotated[int | None, typer.Option(LEAVE_WITH, hidden=True)] = None,
+) -> None:
     """Run a worker until SIGTERM or SIGINT; then it finishes what it has in hand. A second signal ends it at once."""
-    _run(_work)
+    _run(partial(_supervise, processes=processes) if processes > 1 else partial(_work, parent=leave_with))
 
 
 @app.command()
@@ -66,30 +71,56 @@ def setup(
     _run(prepare_all)
 
 
-async def _work(settings: Settings) -> None:
+async def _supervise(settings: Settings, processes: int) -> None:
+    supervisor = Supervisor(settings, processes)
+    _on_signals(supervisor.leave_or_end)
+    if code := await supervisor.run():
+        raise typer.Exit(code)
+
+
+async def _work(settings: Settings, parent: int | None) -> None:
+    leaving = _Leaving(settings.shutdown_timeout_seconds)
+    if parent is not None:
+        leave = partial(asyncio.get_running_loop().call_soon_threadsafe, leaving.ask)
+        leave_with_parent(parent, leave, settings.shutdown_timeout_seconds)
     from worker.app import running_worker  # a second of imports that no other command should wait for
 
-    asked_to_leave = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for wanted in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(wanted, _leave_or_end, asked_to_leave, settings.shutdown_timeout_seconds)
-    leaving = loop.create_task(asked_to_leave.wait())
+    _on_signals(leaving.by_signal)
     async with AsyncExitStack() as stack:
-        starting = loop.create_task(stack.enter_async_context(running_worker(settings)))
-        await asyncio.wait((starting, leaving), return_when=asyncio.FIRST_COMPLETED)
+        starting = asyncio.create_task(stack.enter_async_context(running_worker(settings)))
+        asked = asyncio.create_task(leaving.asked.wait())
+        await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
-            await leaving
+            await asked
         else:  # asked to leave while still waiting for a service
             starting.cancel()
             await asyncio.wait((starting,))
 
 
-def _leave_or_end(asked_to_leave: asyncio.Event, timeout_seconds: float) -> None:
-    if asked_to_leave.is_set():
-        signal.raise_signal(signal.SIGKILL)  # the broker hands out again whatever is left; nothing is lost by it
-    asked_to_leave.set()
-    asyncio.get_running_loop().call_later(timeout_seconds, _out_of_time)
+class _Leaving:
+    """Asked by its parent or by a signal, it leaves in time; at a second signal it ends at once."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        self.asked = asyncio.Event()
+        self._timeout_seconds = timeout_seconds
+        self._is_signalled = False
+
+    def by_signal(self) -> None:
+        if self._is_signalled:
+            signal.raise_signal(signal.SIGKILL)  # the broker hands out again whatever is left; nothing is lost by it
+        self._is_signalled = True
+        self.ask()
+
+    def ask(self) -> None:
+        if not self.asked.is_set():
+            self.asked.set()
+            asyncio.get_running_loop().call_later(self._timeout_seconds, _out_of_time)
+
+
+def _on_signals(act: Callable[[], None]) -> None:
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(wanted, act)
 
 
 def _out_of_time() -> None:

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.ops",),
     ("worker.front",),
     ("worker.app",),
-    ("worker.operations",),
+    ("worker.operations", "worker.supervisor"),
     ("worker.cli",),
 )
 APART = "worker.local"  # brings servers for those who have none; the worker neither uses it nor is used by it

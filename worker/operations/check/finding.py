@@ -3,6 +3,7 @@
 Only what is wrong counts for the exit code; a note stops nobody.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from worker.errors import ExitCode, RefuseToStartError, SettingsError
 URL_VARIABLE = "HEROES_RABBITMQ_MANAGEMENT_URL"
 
 _FEW = 3
+_TOLD_AND_DO = re.compile(r"((?:HEROES_\w+: )?.*?): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,10 @@ class Finding:
     def refused(cls, part: str, error: RefuseToStartError) -> "Finding":
         """What would keep a worker from starting. Its sentence ends with what to do, but for a setting's."""
         sentence = str(error)
-        told, found, do = sentence.rpartition(": ")
-        if not found or isinstance(error, SettingsError):
-            told, do = sentence, f"set {sentence.partition(':')[0]} right"
+        if isinstance(error, SettingsError):
+            return cls(part, sentence, f"set {sentence.partition(':')[0]} right", error.exit_code)
+        parts = _TOLD_AND_DO.fullmatch(sentence)
+        told, do = parts.groups() if parts else (sentence, "see docs/runbook.md")
         return cls(part, told, do, error.exit_code)
 
     @property

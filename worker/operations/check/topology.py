@@ -10,7 +10,7 @@ from worker.errors import ExitCode
 from worker.messaging.examination import CONSUMED, PUBLISHED, Right, Seen, State
 from worker.operations.check.finding import Finding, are, several
 
-_SETUP, _WORKER = "heroes-setup", "heroes-worker"
+_SETUP, _WORKER = "the setup user", "the worker's user"
 _TOPOLOGY, _RIGHTS = "topology", "rights"
 
 
@@ -34,7 +34,7 @@ def rights(seen: Sequence[Seen], unpublishable: Sequence[str] | None) -> Iterato
         yield from _of_setup(seen)
         if lacks:
             told = f"this user may prepare the broker, but not run a worker: {'; '.join(lacks)}"
-            yield Finding.note(_RIGHTS, told, f"nothing, if workers log in as another user, like {_WORKER}")
+            yield Finding.note(_RIGHTS, told, "nothing, if workers log in as another user")
     elif lacks:
         told = f"this user may not do what a worker does: {'; '.join(lacks)}"
         yield Finding.wrong(_RIGHTS, told, _give(_WORKER))
@@ -59,12 +59,11 @@ def _absent(seen: Sequence[Seen]) -> Iterator[Finding]:
 def _waiting(seen: Sequence[Seen]) -> Iterator[Finding]:
     for one in seen:
         if one.thing.name == DEAD_LETTERS and one.ready:
-            count = f"{one.ready} dead letter{'s' if one.ready > 1 else ''}"
-            yield Finding.note("dead letters", f"{count} wait for a person", "heroes dead-letters list")
+            yield Finding.note("dead letters", f"{one.ready} in the queue, for a person", "heroes dead-letters list")
     idle = [one for one in seen if one.thing.name in command_queues() and one.ready and not one.consumers]
     if idle:
-        told = f"{sum(one.ready for one in idle)} wait in {several('queue', (one.thing.name for one in idle))}"
-        yield Finding.note("commands", f"{told}, and nobody takes them", "start heroes worker")
+        told = f"{sum(one.ready for one in idle)} in {several('queue', (one.thing.name for one in idle))}"
+        yield Finding.note("waiting commands", f"{told}, and nobody takes them", "start heroes worker")
 
 
 def _of_setup(seen: Sequence[Seen]) -> Iterator[Finding]:

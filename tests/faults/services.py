@@ -47,6 +47,11 @@ class Broker(PrivateRabbitMQ):
         assert found, "rabbitmqctl tells its version"
         return tuple(map(int, found.groups()))
 
+    @property
+    def metrics(self) -> str:
+        """Where Prometheus scrapes it."""
+        return f"127.0.0.1:{self._node.prometheus_port}"
+
     def alarm(self) -> None:
         """No connection that publishes is read any more."""
         self.control("set_vm_memory_high_watermark", "0.000001")

@@ -40,6 +40,17 @@ class PublishNotConfirmedError(UnavailableError):
     """The broker did not confirm a publication in time: it may or may not have taken it."""
 
 
+def in_words(error: BaseException) -> str:
+    """What went wrong, for a person: our own errors say it themselves, others' texts may hold anything."""
+    if isinstance(error, WorkerError):
+        return str(error)
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: is it running?"
+    return type(error).__name__
+
+
 class RefuseToStartError(WorkerError):
     """The worker can't run like this; the message says what mends it."""
 

@@ -4,10 +4,10 @@ Never ready while a queue is without this worker's consumer: an open connection 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.errors import TopologyError, WorkerError
+from worker.errors import TopologyError, in_words
 from worker.failsafe import Failure, caught
 from worker.messaging import topology
 from worker.messaging.channel import ConfirmedChannel
@@ -24,6 +24,7 @@ STARTING, LEAVING = "it is still starting", "it is leaving"
 _CHANNEL_SECONDS = 1.0
 _DATABASE_SECONDS = 1.0
 _TOPOLOGY_SECONDS = 3.0
+_MOST_NAMED = 3
 
 Look = Callable[[], Awaitable[object]]
 """Raises what is wrong."""
@@ -75,7 +76,7 @@ class Readiness:
         behind = "not known while the other end does not answer"
         return {
             "worker": self.stage,
-            "commands": f"not consuming {', '.join(idle)}" if idle else None,
+            "commands": self._not_consumed(idle),
             "publishing": publishing,
             "gate": self.gate.closed_because,
             "database": database,
@@ -88,8 +89,15 @@ class Readiness:
             async with asyncio.timeout(_CHANNEL_SECONDS):
                 await self.events.ready()
         except (OSError, RuntimeError):
-            return "the publishing connection is gone or blocked"
+            if self.events.is_connected:
+                return "RabbitMQ takes nothing: a memory or disk alarm? (rabbitmq-diagnostics alarms)"
+            return "the connection to RabbitMQ is gone"
         return None
+
+    def _not_consumed(self, idle: Sequence[str]) -> str | None:
+        if len(idle) > _MOST_NAMED:
+            return f"not consuming {len(idle)} queues, {idle[0]} and others"
+        return f"not consuming {', '.join(idle)}" if idle else None
 
 
 def readiness(
@@ -116,6 +124,5 @@ def readiness(
 
 
 def _told(error: Exception) -> str:
-    """In our own words, where it is ours; others' texts may hold anything."""
-    known = translated(error) or error
-    return str(known) if isinstance(known, WorkerError) else type(error).__name__
+    """In words, and in those of the database where it answered."""
+    return in_words(translated(error) or error)

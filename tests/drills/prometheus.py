@@ -21,7 +21,7 @@ from worker.local.probes import free_ports
 
 SHIPPED = Path(__file__).parents[2] / "deploy" / "prometheus"
 FASTER = 6
-SCRAPE_SECONDS = 3
+SCRAPE_SECONDS = 5
 
 
 def faster(rules: str) -> str:

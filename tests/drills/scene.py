@@ -53,7 +53,7 @@ class Scene:
             programs = await stack.enter_async_context(AsyncExitStack())
             first = await programs.enter_async_context(_worker(stage, port, *worker))
             site = f"http://127.0.0.1:{port}"
-            targets = {name: broker.metrics for name in ("rabbitmq", "rabbitmq-queues")}
+            targets = dict.fromkeys(("rabbitmq", "rabbitmq-queues"), broker.metrics)
             targets["heroes-worker"] = f"127.0.0.1:{port}"
             address = await stack.enter_async_context(prometheus(targets, _host(stage), folder))
             watch = await stack.enter_async_context(Watch.over(screen, site, address))

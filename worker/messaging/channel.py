@@ -77,6 +77,11 @@ class ConfirmedChannel:
                 wait=False,
             )
 
+    @property
+    def is_connected(self) -> bool:
+        """The connection is there, blocked or not."""
+        return self._connection.connected.is_set()
+
     async def ready(self) -> None:
         """The channel is open, and its connection neither gone nor blocked by an alarm; waits until it is."""
         channel = await self._opened()

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 
+from worker.errors import in_words
 from worker.failsafe import Failure, caught
 from worker.persistence.sqlstate import translated
 
@@ -128,7 +129,7 @@ class Gate:
         for name, probe in self._probes.items():
             result = await caught(_in_time, probe)
             if isinstance(result, Failure):
-                return f"{name}: {translated(result.error) or type(result.error).__name__}"
+                return f"{name}: {in_words(translated(result.error) or result.error)}"
         return None
 
     async def _tried(self) -> str | None:

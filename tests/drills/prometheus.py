@@ -51,7 +51,7 @@ def configuration(text: str, targets: Mapping[str, str], virtual_host: str) -> d
 
 @asynccontextmanager
 async def prometheus(targets: Mapping[str, str], virtual_host: str, folder: Path) -> AsyncIterator[str]:
-    """Its address, ready. Raises: LocalServicesError where there is none."""
+    """Its address; everything has been scraped once. Raises: LocalServicesError where there is none."""
     program = shutil.which("prometheus")
     if program is None:
         raise LocalServicesError("Prometheus is not installed: apt-get install prometheus")
@@ -71,7 +71,7 @@ async def prometheus(targets: Mapping[str, str], virtual_host: str, folder: Path
         )
     try:
         async with httpx.AsyncClient(trust_env=False) as client:
-            await eventually(lambda: _is_ready(client, address), "Prometheus is ready")
+            await eventually(lambda: _sees_everything(client, address), "everything is scraped")
         yield f"http://{address}"
     finally:
         if process.returncode is None:
@@ -79,8 +79,9 @@ async def prometheus(targets: Mapping[str, str], virtual_host: str, folder: Path
         await process.wait()
 
 
-async def _is_ready(client: httpx.AsyncClient, address: str) -> bool:
+async def _sees_everything(client: httpx.AsyncClient, address: str) -> bool:
     try:
-        return (await client.get(f"http://{address}/-/ready")).status_code == httpx.codes.OK
-    except httpx.TransportError:
+        listed = (await client.get(f"http://{address}/api/v1/targets")).json()["data"]["activeTargets"]
+    except (httpx.TransportError, ValueError):  # it does not listen yet, or is not ready
         return False
+    return bool(listed) and all(target["health"] == "up" for target in listed)

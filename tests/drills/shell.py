@@ -34,13 +34,14 @@ class Shell:
         await self.heroes("queues", trim=busy_queues)
         await self.heroes("dead-letters", "list")
 
-    async def heroes(self, *arguments: str, trim: Trim = list, shown: str | None = None) -> int:
-        """`heroes ARGUMENTS`; its exit code is said where it is not 0."""
+    async def heroes(self, *arguments: str, trim: Trim = list) -> int:
+        """`heroes ARGUMENTS`; its exit code is said where it is not 0, and a line that comes again is left out."""
         environment = self.stage.environment(HEROES_RABBITMQ_MANAGEMENT_URL=self.management_url)
         async with heroes(environment, *arguments) as program:
             code = await program.ended(within_seconds=WITHIN_SECONDS)
         ended = [f"[exit code {code}]"] if code else []
-        self.screen.typed(shown or f"heroes {' '.join(map(_quoted, arguments))}", [*trim(program.lines), *ended])
+        said = trim([*dict.fromkeys(program.lines)])
+        self.screen.typed(f"heroes {' '.join(map(_quoted, arguments))}", [*said, *ended])
         return code
 
     async def curl(self, path: str) -> None:

@@ -1,9 +1,11 @@
 """Looks at a worker's health and at Prometheus' alerts all the time, and tells each change when it comes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
@@ -14,6 +16,9 @@ from tests.harness.stage import eventually
 LOOK_EVERY_SECONDS = 0.5
 PAGE_SECONDS = 6
 NOBODY = "nobody answers"
+MOST_TOLD = 4
+
+Alerts = Sequence[Mapping[str, Any]]
 
 
 @dataclass(slots=True)
@@ -56,8 +61,7 @@ class Watch:
         """Each of these alerts fires."""
 
         def all_fire() -> bool:
-            alerts = self.alerts or {}
-            return all(any(one.split("{")[0] == name and alerts[one] == "firing" for one in alerts) for name in names)
+            return all((self.alerts or {}).get(name) == "firing" for name in names)
 
         await self.until(all_fire, f"{names} fire", within_seconds=within_seconds)
 
@@ -75,8 +79,8 @@ class Watch:
 
     async def _look_at_livez(self) -> None:
         seen = await self._page("/livez")
-        if seen != self.livez:
-            self.livez = seen
+        was, self.livez = self.livez, seen
+        if _without_numbers(seen) != _without_numbers(was):
             self.screen.says(f"/livez  {seen}")
 
     async def _look_at_readyz(self) -> None:
@@ -95,19 +99,32 @@ class Watch:
 
     async def _look_at_alerts(self) -> None:
         listed = (await self.client.get(f"{self.prometheus}/api/v1/alerts")).json()["data"]["alerts"]
-        seen = {_called(one["labels"]): one["state"] for one in listed}
-        before = self.alerts or {}
-        for alert, state in seen.items():
-            if before.get(alert) != state:
-                self.screen.says(f"alert   {alert} {state}")
-        for alert in before.keys() - seen.keys():
-            self.screen.says(f"alert   {alert} is over")
+        seen, before = _states(listed), self.alerts or {}
+        for name, state in seen.items():
+            if before.get(name) != state:
+                self.screen.says(f"alert   {name} {state}{_about(name, listed)}")
+        for name in before.keys() - seen.keys():
+            self.screen.says(f"alert   {name} is over")
         self.alerts = seen
 
 
-def _called(labels: Mapping[str, str]) -> str:
-    told = [labels[name] for name in ("part", "queue", "connection", "job") if name in labels]
-    return labels["alertname"] + (f"{{{', '.join(told)}}}" if told else "")
+def _states(listed: Alerts) -> Mapping[str, str]:
+    """Of each alert the worst, however many of it there are."""
+    by_name: dict[str, set[str]] = {}
+    for one in listed:
+        by_name.setdefault(one["labels"]["alertname"], set()).add(one["state"])
+    return {name: "firing" if "firing" in states else "pending" for name, states in by_name.items()}
+
+
+def _about(name: str, listed: Alerts) -> str:
+    every = [one["labels"] for one in listed if one["labels"]["alertname"] == name]
+    told = sorted({labels[label] for labels in every for label in ("part", "queue", "connection") if label in labels})
+    more = f" and {len(told) - MOST_TOLD} more" if len(told) > MOST_TOLD else ""
+    return f": {', '.join(told[:MOST_TOLD])}{more}" if told else ""
+
+
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+\.\d+", "", text)
 
 
 async def _again_and_again(look: Callable[[], Awaitable[None]]) -> None:

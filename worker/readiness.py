@@ -90,7 +90,7 @@ class Readiness:
                 await self.events.ready()
         except (OSError, RuntimeError):
             if self.events.is_connected:
-                return "RabbitMQ takes nothing: a memory or disk alarm? (rabbitmq-diagnostics alarms)"
+                return "RabbitMQ takes nothing: a memory or disk alarm?"
             return "the connection to RabbitMQ is gone"
         return None
 

@@ -6,7 +6,7 @@ from tests.drills.counting import count
 from tests.drills.scene import Scene
 
 GATE = ("worker_gate_closed", "worker_ready", "worker_retries_total", "worker_unpublished", "worker_in_flight")
-LASTS_SECONDS = 15
+OWED = "SELECT command_id, outcome, handled_at FROM inbox WHERE published_at IS NULL ORDER BY handled_at LIMIT 3"
 # RabbitMQ 3.10 can lose a queue that was declared only seconds before it goes.
 QUEUES_ARE_OLD_AFTER_SECONDS = 12
 
@@ -21,6 +21,7 @@ async def database_down(scene: Scene) -> None:
     scene.screen.says("PostgreSQL is started again (systemctl start postgresql)")
     await asyncio.to_thread(scene.database.start)
     await scene.watch.all_clear()
+    scene.log("gate", 2)
     await scene.shell.first_looks()
     await count(scene)
 
@@ -49,8 +50,9 @@ async def disk_alarm(scene: Scene) -> None:
     await scene.watch.fires("BrokerAlarm", "WorkerNotReady", "GateClosed")
     await scene.shell.first_looks()
     await scene.shell.figures(*GATE, "worker_publish_failures_total")
-    await scene.shell.rabbitmqctl("eval", "rabbit_alarm:get_alarms().")
-    await scene.shell.rabbitmqctl("-q", "list_connections", "name", "state")
+    await scene.shell.psql(OWED)
+    await scene.shell.rabbitmqctl("-q", "list_connections", "pid", "state", "send_pend")
+    await scene.shell.alarms()
     await scene.shell.rabbitmqctl("set_disk_free_limit", "50MB")
     await scene.watch.all_clear()
     await scene.shell.first_looks()

@@ -34,6 +34,7 @@ async def poison_flood(scene: Scene) -> None:
     await scene.shell.figures(*FIGURES)
     await scene.shell.heroes("dead-letters", "list")
     await scene.shell.heroes("dead-letters", "show", bugs[0].id)
+    scene.log("attempt")
     scene.screen.says("The log of the worker says where the handler raised; the cure is deployed")
     scene.worker.tell(signal.SIGTERM)
     assert await scene.worker.ended(within_seconds=30) == 0

@@ -49,7 +49,7 @@ class Scene:
             )
             await prepare(stage.rabbitmq_url, stage.database_url)
             (port,) = free_ports(1)
-            screen.instead = _instead(broker, stage, port)
+            screen.instead = {**_instead(broker, stage, port), f"{folder}/": ""}
             programs = await stack.enter_async_context(AsyncExitStack())
             first = await programs.enter_async_context(_worker(stage, port, *worker))
             site = f"http://127.0.0.1:{port}"
@@ -66,6 +66,11 @@ class Scene:
         """Another one runs in the place of the last, which has ended."""
         self.screen.says("(a worker is started)")
         self.worker = await self._programs.enter_async_context(_worker(self.stage, self._port, *program))
+
+    def log(self, text: str, most: int = 1) -> None:
+        """The last lines of the worker's log with this text."""
+        found = [line for line in self.worker.lines if text in line]
+        self.screen.typed(f"grep '{text}' worker.log | tail -{most}", found[-most:])
 
     async def waiting(self) -> dict[str, int]:
         """How many messages are in each queue that a worker or an operator empties, handed out ones included."""

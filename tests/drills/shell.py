@@ -66,6 +66,12 @@ class Shell:
         said = await asyncio.to_thread(self.broker.control, *arguments)
         self.screen.typed(f"rabbitmqctl {' '.join(map(_quoted, arguments))}", said.splitlines())
 
+    async def alarms(self) -> None:
+        """What the broker's node says of its alarms."""
+        said = (await asyncio.to_thread(self.broker.control, "status")).splitlines()
+        start = said.index("Alarms")
+        self.screen.typed("rabbitmqctl status | grep -A 3 ^Alarms", [line for line in said[start : start + 4] if line])
+
     async def psql(self, statement: str) -> None:
         """As the owner of the database."""
         url = self.stage.database_url.replace("+asyncpg", "")

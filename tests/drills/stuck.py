@@ -65,8 +65,8 @@ async def lock_held(scene: Scene) -> None:
         await scene.watch.fires("RetriesHigh", "DeadLetters")
         await scene.shell.first_looks()
         await scene.shell.figures(*RETRIES)
-    scene.log("attempt")
-    scene.log("gave up")
+        scene.log("attempt")
+        scene.log("gave up")
         await scene.shell.psql(WHO_HOLDS)
         await scene.shell.psql(STOP)
     finally:

@@ -34,6 +34,10 @@ faults: $(INSTALLED) ## Kill, freeze and cut everything while commands flow, and
 	@$(BIN)/python -m tests.faults.crash_windows --times 50
 	@$(BIN)/python -m tests.faults $(ARGS)
 
+.PHONY: drills
+drills: $(INSTALLED) ## Play an operator's worst nights, alerts included, with what is seen and what mends it (15 minutes)
+	@$(BIN)/python -m tests.drills $(ARGS)
+
 .PHONY: bench
 bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (half an hour)
 	@$(BIN)/python -m benchmarks --write docs $(ARGS)

@@ -16,7 +16,7 @@ WHO_HOLDS = """SELECT pid, usename, state, now() - xact_start AS since, left(que
   AND cardinality(pg_blocking_pids(pid)) = 0"""
 STOP = """SELECT pg_terminate_backend(pid)
   FROM pg_stat_activity WHERE state = 'idle in transaction' AND now() - xact_start > interval '30 s'"""
-HANDS = ("worker_in_flight", "worker_lanes_waiting", "worker_pool_in_use", "worker_prefetch_full")
+HANDS = ("worker_in_flight", "worker_lanes_waiting", "worker_pool", 'worker_prefetch_full{queue="heroes.commands.00"')
 RETRIES = ("worker_retries_total", "worker_dead_letters_total", "worker_permits_slow", "worker_pool_in_use")
 
 

@@ -6,7 +6,7 @@ Of all that a database can say, only a live server's answer about this very stat
 from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from worker.errors import DatabaseUnavailableError, StatementFailedError
+from worker.errors import DatabaseUnavailableError, StatementFailedError, in_words
 
 # PostgreSQL, appendix A. Classes: connection, authorization, database, resources, system, internal.
 _AWAY_CLASSES = ("08", "28", "3D", "53", "57P", "58", "XX")
@@ -23,7 +23,7 @@ def translated(error: BaseException) -> StatementFailedError | DatabaseUnavailab
     # Handlers touch neither files nor sockets, so a raw operating system error comes from the connection;
     # builtin time-outs are among them.
     if isinstance(error, OSError | PoolTimeoutError):
-        return DatabaseUnavailableError(type(error).__name__)
+        return DatabaseUnavailableError(in_words(error))
     return None
 
 

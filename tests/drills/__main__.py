@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.drills import misbehaving
 from tests.drills.outages import broker_down, database_down, disk_alarm
-from tests.drills.poison import poison_flood
+from tests.drills.poison import every_handler_raises, poison_flood
 from tests.drills.prometheus import FASTER
 from tests.drills.scene import Scene
 from tests.drills.screen import Screen
@@ -32,6 +32,7 @@ DRILLS: Mapping[str, tuple[Drill, tuple[str, ...]]] = {
     "database-down": (database_down, ()),
     "broker-down": (broker_down, ()),
     "poison-flood": (poison_flood, WITH_BUGS),
+    "handlers-raise": (every_handler_raises, WITH_BUGS),
     "loop-stuck": (loop_stuck, WITH_BUGS),
     "handlers-hang": (handlers_hang, WITH_BUGS),
     "lock-held": (lock_held, ()),

@@ -4,6 +4,7 @@ import asyncio
 
 from tests.drills.counting import count
 from tests.drills.scene import Scene
+from tests.harness.broker_outages import ALARMS
 
 GATE = ("worker_gate_closed", "worker_ready", "worker_retries_total", "worker_unpublished", "worker_in_flight")
 OWED = "SELECT command_id, outcome, handled_at FROM inbox WHERE published_at IS NULL ORDER BY handled_at LIMIT 3"
@@ -15,11 +16,13 @@ async def database_down(scene: Scene) -> None:
     """PostgreSQL is stopped; it is started again; nobody touches a worker."""
     scene.screen.says("PostgreSQL stops (systemctl stop postgresql)")
     await asyncio.to_thread(scene.database.stop)
-    await scene.watch.fires("WorkerNotReady", "GateClosed")
-    await scene.shell.first_looks()
-    await scene.shell.figures(*GATE)
-    scene.screen.says("PostgreSQL is started again (systemctl start postgresql)")
-    await asyncio.to_thread(scene.database.start)
+    try:
+        await scene.watch.fires("WorkerNotReady", "GateClosed")
+        await scene.shell.first_looks()
+        await scene.shell.figures(*GATE)
+    finally:
+        scene.screen.says("PostgreSQL is started again (systemctl start postgresql)")
+        await asyncio.to_thread(scene.database.start)
     await scene.watch.all_clear()
     scene.log("gate", 2)
     await scene.shell.first_looks()
@@ -31,11 +34,13 @@ async def broker_down(scene: Scene) -> None:
     await scene.watch.passed(QUEUES_ARE_OLD_AFTER_SECONDS)
     scene.screen.says("RabbitMQ stops (systemctl stop rabbitmq-server)")
     await asyncio.to_thread(scene.broker.stop)
-    await scene.watch.fires("BrokerDown", "WorkerNotReady")
-    await scene.shell.first_looks()
-    await scene.shell.figures(*GATE)
-    scene.screen.says("RabbitMQ is started again (systemctl start rabbitmq-server)")
-    await asyncio.to_thread(scene.broker.start)
+    try:
+        await scene.watch.fires("BrokerDown", "WorkerNotReady")
+        await scene.shell.first_looks()
+        await scene.shell.figures(*GATE)
+    finally:
+        scene.screen.says("RabbitMQ is started again (systemctl start rabbitmq-server)")
+        await asyncio.to_thread(scene.broker.start)
     await scene.watch.all_clear()
     await scene.shell.first_looks()
     await scene.shell.figures("worker_reconnects_total")
@@ -46,14 +51,14 @@ async def disk_alarm(scene: Scene) -> None:
     """The broker's disk is full: it takes nothing from anybody who publishes, until there is room again."""
     await scene.traffic.burst(300)
     scene.screen.says("RabbitMQ finds its disk full")
-    await asyncio.to_thread(scene.broker.control, "set_disk_free_limit", "900GB")
-    await scene.watch.fires("BrokerAlarm", "WorkerNotReady", "GateClosed")
-    await scene.shell.first_looks()
-    await scene.shell.figures(*GATE, "worker_publish_failures_total")
-    await scene.shell.psql(OWED)
-    await scene.shell.rabbitmqctl("-q", "list_connections", "pid", "state", "send_pend")
-    await scene.shell.alarms()
-    await scene.shell.rabbitmqctl("set_disk_free_limit", "50MB")
+    async with ALARMS["disk alarm"](scene.broker):
+        await scene.watch.fires("BrokerAlarm", "WorkerNotReady", "GateClosed")
+        await scene.shell.first_looks()
+        await scene.shell.figures(*GATE, "worker_publish_failures_total")
+        await scene.shell.psql(OWED)
+        await scene.shell.rabbitmqctl("-q", "list_connections", "user", "state")
+        await scene.shell.alarms()
+        await scene.shell.rabbitmqctl("set_disk_free_limit", "50MB")
     await scene.watch.all_clear()
     await scene.shell.first_looks()
     await count(scene)

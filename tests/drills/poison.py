@@ -16,7 +16,7 @@ from tests.drills.misbehaving import RAISES
 from tests.drills.scene import Scene
 from tests.harness.commands import create, document_of, raw_create
 
-EACH = 250
+EACH, BUGS = 250, 40
 GOOD = 500
 FIGURES = ("worker_dead_letters_total", "worker_commands_total", "worker_retries_total", "worker_permits_slow")
 
@@ -35,13 +35,7 @@ async def poison_flood(scene: Scene) -> None:
     await scene.shell.heroes("dead-letters", "list")
     await scene.shell.heroes("dead-letters", "show", bugs[0].id)
     scene.log("attempt")
-    scene.screen.says("The log of the worker says where the handler raised; the cure is deployed")
-    scene.worker.tell(signal.SIGTERM)
-    assert await scene.worker.ended(within_seconds=30) == 0
-    await scene.start_worker()
-    await scene.watch.is_ready()
-    await scene.shell.heroes("dead-letters", "replay", "--reason", "handler_failed", "--dry-run")
-    await scene.shell.heroes("dead-letters", "replay", "--reason", "handler_failed")
+    await _cured(scene)
     why = "the shop sends right ones under new ids"
     for reason in ("invalid_command", "unknown_type", "id_reused"):
         log = str(scene.folder / "dropped.jsonl")
@@ -49,6 +43,32 @@ async def poison_flood(scene: Scene) -> None:
     await scene.shell.heroes("dead-letters", "list")
     await scene.watch.all_clear()
     await count(scene)
+
+
+async def every_handler_raises(scene: Scene) -> None:
+    """A bug in every command, and no good one between them: the worker slows down, to spoil no more of them."""
+    await scene.traffic.stop()
+    scene.screen.says(f"{BUGS} commands come, and all of them meet a bug")
+    await scene.traffic.send([create(name=f"{RAISES} {number}") for number in range(BUGS)])
+    await scene.watch.fires("PermitsSlow")
+    await scene.shell.first_looks()
+    await scene.shell.figures(*FIGURES)
+    scene.log("attempt")
+    scene.log("in a row")
+    await _cured(scene)
+    await scene.watch.all_clear()
+    await count(scene)
+
+
+async def _cured(scene: Scene) -> None:
+    """A worker without the bug runs in the other's place, and what the bug has spoiled is sent again."""
+    scene.screen.says("the worker's log says where the handler raised; the cure is deployed")
+    scene.worker.tell(signal.SIGTERM)
+    assert await scene.worker.ended(within_seconds=40) == 0
+    await scene.start_worker()
+    await scene.watch.is_ready()
+    await scene.shell.heroes("dead-letters", "replay", "--reason", "handler_failed", "--dry-run")
+    await scene.shell.heroes("dead-letters", "replay", "--reason", "handler_failed")
 
 
 async def _flood(scene: Scene, known: Sequence[Command]) -> None:

@@ -100,6 +100,7 @@ def _instead(broker: Broker, stage: Stage, port: int) -> dict[str, str]:
         f"127.0.0.1:{urlsplit(stage.rabbitmq_url).port}": "rabbitmq:5672",
         f"127.0.0.1:{urlsplit(stage.database_url).port}": "postgres:5432",
         f"{broker.metrics}": "rabbitmq:15692",
+        broker.node: "rabbit@rabbitmq",
         _host(stage): "heroes",
         urlsplit(stage.database_url).path[1:]: "heroes",
         f"{os.getpid()}": "…",

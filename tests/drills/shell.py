@@ -1,6 +1,7 @@
 """What an operator types: each command is really run, and printed with its answer."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -68,7 +69,8 @@ class Shell:
 
     async def alarms(self) -> None:
         """What the broker's node says of its alarms."""
-        said = (await asyncio.to_thread(self.broker.control, "status")).splitlines()
+        status = await asyncio.to_thread(self.broker.control, "status")
+        said = re.sub(r"\x1b\[\d*m", "", status).splitlines()  # its headings are bold
         start = said.index("Alarms")
         self.screen.typed("rabbitmqctl status | grep -A 3 ^Alarms", [line for line in said[start : start + 4] if line])
 

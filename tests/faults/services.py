@@ -52,6 +52,11 @@ class Broker(PrivateRabbitMQ):
         """Where Prometheus scrapes it."""
         return f"127.0.0.1:{self._node.prometheus_port}"
 
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self._node.name
+
     def alarm(self) -> None:
         """No connection that publishes is read any more."""
         self.control("set_vm_memory_high_watermark", "0.000001")

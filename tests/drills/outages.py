@@ -1,6 +1,7 @@
 """The database goes, the broker goes, the broker has no room left: commands wait, and all of them come through."""
 
 import asyncio
+import signal
 
 from tests.drills.counting import count
 from tests.drills.scene import Scene
@@ -49,9 +50,11 @@ async def broker_down(scene: Scene) -> None:
 
 async def disk_alarm(scene: Scene) -> None:
     """The broker's disk is full: it takes nothing from anybody who publishes, until there is room again."""
+    scene.worker.tell(signal.SIGSTOP)  # so that it has something in hand: who publishes nothing is not blocked
     await scene.traffic.burst(300)
-    scene.screen.says("RabbitMQ finds its disk full")
+    scene.screen.says("RabbitMQ finds its disk full, and 300 commands wait in the queues")
     async with ALARMS["disk alarm"](scene.broker):
+        scene.worker.tell(signal.SIGCONT)
         await scene.watch.fires("BrokerAlarm", "WorkerNotReady", "GateClosed")
         await scene.shell.first_looks()
         await scene.shell.figures(*GATE, "worker_publish_failures_total")

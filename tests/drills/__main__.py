@@ -24,7 +24,7 @@ from tests.faults.services import Servers, killable_services
 from worker.local.errors import LocalServicesError
 
 WELL, BROKEN, NO_SERVICES, STOPPED = 0, 1, 3, 130
-LONGEST_SECONDS = 420
+LONGEST_SECONDS = 600
 
 Drill = Callable[[Scene], Awaitable[None]]
 WITH_BUGS = ("-m", misbehaving.__name__)

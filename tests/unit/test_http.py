@@ -71,7 +71,7 @@ async def test_while_the_loop_is_stuck_a_page_may_have_something_better_to_say(
         told = pool.submit(_get, f"{server.url}/echo").result()
         plain = pool.submit(_get, f"{server.url}/well").result()
     assert (told.status_code, told.text) == (503, "restart me")
-    assert plain.json() == {"status": "the worker's event loop does not answer"}
+    assert plain.json() == {"status": "the worker's event loop gave no answer in time"}
 
 
 async def test_a_page_is_made_in_the_workers_own_loop(server: HttpServer) -> None:

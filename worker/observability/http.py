@@ -46,7 +46,7 @@ class Page:
 
 
 _READ_ONLY = Page.of({"status": "everything here is read only"}, NOT_ALLOWED, allow="GET, HEAD")
-_SILENT = Page.of({"status": "the worker's event loop does not answer"}, UNAVAILABLE)
+_SILENT = Page.of({"status": "the worker's event loop gave no answer in time"}, UNAVAILABLE)
 
 Query = Mapping[str, str]
 """What stands behind the question mark; of a name that comes twice, the last."""

@@ -153,6 +153,17 @@ async def test_a_database_without_tables_is_refused_with_what_mends_it(engine: A
     assert refused.value.exit_code is ExitCode.UNPREPARED
 
 
+async def test_a_database_that_goes_away_meanwhile_is_not_blamed_on_rights(fresh: str, engine: AsyncEngine) -> None:
+    """The first question on a connection that the server has cut."""
+    pooled = create_async_engine(fresh)
+    async with pooled.connect() as connection:
+        pid = await connection.scalar(text("SELECT pg_backend_pid()"))
+    assert await asked(engine, f"SELECT pg_terminate_backend({pid}, 5000)")
+    with pytest.raises(UnreachableError, match="went away"):
+        await schema.verify(pooled)
+    await pooled.dispose()
+
+
 async def test_older_tables_are_refused_with_what_mends_them(engine: AsyncEngine) -> None:
     await schema.migrate(engine)
     head = await asked(engine, "SELECT version_num FROM alembic_version")

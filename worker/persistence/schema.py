@@ -31,6 +31,7 @@ _REFUSALS = {
     "3D": "has no such database",
 }
 
+_GONE = ("08", "57P")  # PostgreSQL, appendix A: the connection, an operator's intervention
 _NO_TLS = "rejected SSL upgrade"  # the driver has no type for it
 
 _log = logging.getLogger(__name__)
@@ -68,12 +69,16 @@ async def verify(engine: AsyncEngine) -> None:
 
     Raises:
         SchemaError: they are missing, older, or too new; the message says what mends it.
+        UnreachableError: the database went away.
     """
     try:
         async with engine.connect() as connection:
             current = await connection.run_sync(lambda sync: MigrationContext.configure(sync).get_current_revision())
             oldest = await connection.scalar(text("SELECT obj_description(to_regclass('alembic_version'))"))
     except DBAPIError as error:
+        sqlstate = getattr(error.orig, "sqlstate", None)
+        if sqlstate is None or sqlstate.startswith(_GONE):
+            raise UnreachableError("the database went away while its tables were looked at") from None
         raise SchemaError(
             f"the tables can't be looked at ({type(error.orig).__name__}): has this user the rights?"
         ) from None

@@ -11,10 +11,12 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
+from typer.testing import CliRunner
 
 from contracts.channels import DEAD_LETTERS
 from tests.harness.facts import HOSTILE, calm, hostile, recent
 from tests.harness.stage import Stage
+from worker.cli import app
 from worker.errors import UnreachableError
 from worker.observability.http import Page
 from worker.observability.metrics import Metrics
@@ -178,6 +180,25 @@ def test_each_group_of_letters_has_the_commands_that_handle_it() -> None:
         "heroes dead-letters replay --reason handler_failed --type hero.create --dry-run",
     ]
     assert [command for _, command in invalid.commands] == ["heroes dead-letters list --ids --reason invalid_command"]
+
+
+def taken_by_our_program(command: str) -> bool:
+    """It knows this command and all of its options; asked for help, it does nothing."""
+    return CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"]).exit_code == 0
+
+
+def test_every_command_that_it_shows_is_one_that_our_program_takes() -> None:
+    letters = [(Traits("id-1", "hero.create"), Letter(reason, "so it is")) for reason in Reason]
+    groups = grouped(recent(*letters, (Traits("id-1", None), Letter("delivery_limit", "")))).groups
+    shown = {command for group in groups for _, command in group.commands}
+    shown |= set(re.findall(r"<code[^>]*>(heroes [^<]+)</code>", page_of(calm()).body.decode()))
+    assert len(shown) > len(Reason)
+    assert all(map(taken_by_our_program, shown))
+
+
+def test_what_our_program_does_not_take_is_seen() -> None:
+    assert not taken_by_our_program("heroes dead-letters replay --nonsense")
+    assert not taken_by_our_program("heroes nothing")
 
 
 @pytest.mark.parametrize("said", [HOSTILE, "--all", "a b", "a;reboot", "a\nb", "$(a)", "é", "a'b", "", "x" * 101])

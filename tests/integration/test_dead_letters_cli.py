@@ -487,6 +487,15 @@ async def test_a_replay_goes_no_faster_than_it_is_asked_to(press: Press, apart: 
     (await press.run(apart.environment(), *REPLAY, "--all", "--rate", "0")).ends(USAGE, "should be like 50/s")
 
 
+async def test_a_letter_whose_line_can_not_be_written_stays(press: Press, hole: Pigeonhole, stage: Stage) -> None:
+    """/dev/full takes no byte, like a disk that is full."""
+    await hole.put_command(create())
+    environment = {"HEROES_RABBITMQ_URL": stage.rabbitmq_url}
+    ended = await press.run(environment, *DROP, "--all", "--yes", "--why", "nobody wants it", "--log", "/dev/full")
+    ended.ends(USAGE, "--log /dev/full can't be written: No space left on device")
+    await hole.holds(1)
+
+
 async def test_dropped_letters_are_written_down_without_their_bodies(
     press: Press, stage: Stage, hole: Pigeonhole, tmp_path: Path
 ) -> None:

@@ -127,9 +127,11 @@ async def test_an_expiration_of_zero_is_told_too() -> None:
 
 
 async def test_the_brokers_own_counts_do_not_go_along() -> None:
-    letter = await letter_for(arrived(headers={"x-delivery-count": 5, "x-acquired-count": 5, "x-death": []}))
+    headers = {"x-delivery-count": 5, "x-acquired-count": 5, "x-death": [{"queue": "q"}]}
+    letter = await letter_for(arrived(headers=headers))
     assert "x-delivery-count" not in letter.headers
     assert "x-acquired-count" not in letter.headers
+    assert "x-death" not in letter.headers
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,20 @@ def test_the_broker_tells_why_and_when_and_where_from_in_its_newest_entry() -> N
     assert "heroes.commands.03" in letter.detail
 
 
+def test_what_a_publisher_wrote_on_a_letter_of_the_broker_steers_nothing() -> None:
+    """3.10 keeps a publisher's own entry for this queue and reason, and only counts it up."""
+    forged = {"reason": "expired", "queue": "heroes.commands.03", "exchange": "heroes.events", "routing-keys": ["x"]}
+    headers = {
+        "x-death": [forged],
+        "x-dead-letter-reason": "handler_failed",
+        "x-original-exchange": "heroes.events",
+        "x-original-routing-key": "hero.deleted",
+    }
+    letter = read(arrived(headers=headers))
+    assert (letter.exchange, letter.routing_key) == ("heroes.commands", "03")
+    assert (letter.by_broker, letter.reason) == (True, "expired")
+
+
 @pytest.mark.parametrize(
     ("exchange", "key", "to"),
     [
@@ -75,7 +89,8 @@ def test_the_broker_tells_why_and_when_and_where_from_in_its_newest_entry() -> N
         ("heroes.commands", "no slot", ("heroes.commands", "no slot")),
         ("", "heroes.commands.07", ("heroes.commands", "07")),
         ("", "heroes.commands.unslotted", ("heroes.commands", "unslotted")),
-        ("", "another queue", ("", "another queue")),
+        ("", "another queue", ("heroes.commands", "another queue")),
+        ("heroes.events", "hero.deleted", ("heroes.commands", "hero.deleted")),
     ],
 )
 def test_a_letter_goes_where_it_was_published_to(exchange: str, key: str, to: tuple[str, str]) -> None:

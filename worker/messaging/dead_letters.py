@@ -40,6 +40,7 @@ _OWN_HEADERS = frozenset(
         "x-original-bcc",
     }
 )
+_DEATHS = ("x-death", "x-first-death-", "x-last-death-")  # the broker's alone: by them a letter of its own is known
 _ADDRESSING_HEADERS = frozenset({"CC", "BCC"})
 
 
@@ -104,7 +105,7 @@ def _kept(message: AbstractIncomingMessage) -> dict[str, Any]:
     candidates: dict[str, Any] = {
         f"x-original-{name.lower()}" if name in _ADDRESSING_HEADERS else name: value
         for name, value in message.headers.items()
-        if name not in _OWN_HEADERS
+        if name not in _OWN_HEADERS and not name.startswith(_DEATHS)
     }
     room = _HEADER_BYTES
     for name, value in sorted(candidates.items(), key=lambda item: _size(*item)):

@@ -11,7 +11,7 @@ from typing import Any
 
 from aio_pika.abc import AbstractIncomingMessage
 
-from contracts.channels import COMMANDS, command_queues
+from contracts.channels import COMMANDS, UNSLOTTED, command_queues
 from contracts.envelope import instant
 from worker.messaging.decode import TraitsReader
 
@@ -67,8 +67,7 @@ class LetterReader:
         """The letter."""
         traits = self._traits.of(message.body)
         headers, death = message.headers, _death(message.headers)
-        by_broker = "x-dead-letter-reason" not in headers
-        exchange, routing_key = _address(headers, death)
+        by_broker = bool(death) or "x-dead-letter-reason" not in headers  # what the worker sets aside has no x-death
         return DeadLetter(
             message=message,
             id=traits.command_id or _printable(message.message_id) or _hash_name(message.body),
@@ -78,8 +77,8 @@ class LetterReader:
             detail=_detail(death) if by_broker else str(headers.get("x-dead-letter-detail", "")),
             set_aside_at=_moment(death.get("time") if by_broker else headers.get("x-dead-lettered-at")),
             by_broker=by_broker,
-            exchange=exchange,
-            routing_key=routing_key,
+            exchange=COMMANDS,  # whatever a publisher wrote on it: a replay has an operator's rights
+            routing_key=_routing_key(headers, death),
         )
 
 
@@ -94,15 +93,18 @@ def _detail(death: Mapping[str, Any]) -> str:
     return f"the broker set it aside from queue {_printable(death.get('queue')) or UNKNOWN}" if death else ""
 
 
-def _address(headers: Mapping[str, Any], death: Mapping[str, Any]) -> tuple[str, str]:
-    """Where it was published to first. One that went past the exchange, straight into a queue, goes by its slot."""
+def _routing_key(headers: Mapping[str, Any], death: Mapping[str, Any]) -> str:
+    """By which it came to its queue. What went past the exchange, straight into a queue, goes by that one's slot, and
+    so does what the broker set aside: of its entry only the queue can't be another's words.
+    """
     keys = death.get("routing-keys")
     first = keys[0] if isinstance(keys, list) and keys else ""
-    exchange = str(headers.get("x-original-exchange", death.get("exchange", COMMANDS)))
-    key = str(headers.get("x-original-routing-key", first))
-    if exchange == "" and key in command_queues():
-        return COMMANDS, key.removeprefix(f"{COMMANDS}.")
-    return exchange, key
+    key = str(first if death else headers.get("x-original-routing-key", ""))
+    queues = command_queues()
+    for queue in (death.get("queue"), key):
+        if queue in queues and queue != UNSLOTTED:
+            return str(queue).removeprefix(f"{COMMANDS}.")
+    return key.removeprefix(f"{COMMANDS}.")
 
 
 def _moment(told: Any) -> datetime | None:

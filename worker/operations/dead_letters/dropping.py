@@ -4,6 +4,7 @@ The line in the log is on the disk before the letter goes; a letter dropped twic
 """
 
 import asyncio
+import errno
 import getpass
 import os
 import socket
@@ -47,11 +48,16 @@ class DropLog:
             self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         except OSError as error:
             raise SettingsError(f"--log {path} can't be written: {error.strerror}") from None
+        self._path = path
         self._why = why
         self._who = f"{getpass.getuser()}@{socket.gethostname()}"
 
     def write(self, letter: DeadLetter) -> None:
-        """The line is on the disk."""
+        """The line is on the disk.
+
+        Raises:
+            SettingsError: it is not, or not all of it; then the letter must stay.
+        """
         line: dict[str, Any] = {
             "dropped_at": datetime.now(UTC),
             "id": letter.id,
@@ -62,8 +68,13 @@ class DropLog:
             "sha256": letter.body_sha256,
             "headers": shown_headers(letter, OURS.secret_fields),
         }
-        os.write(self._file, orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS) + b"\n")
-        os.fsync(self._file)
+        written = orjson.dumps(line, default=repr, option=orjson.OPT_NON_STR_KEYS) + b"\n"
+        try:
+            if os.write(self._file, written) < len(written):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # noqa: TRY301 - told as the others are
+            os.fsync(self._file)
+        except OSError as error:
+            raise SettingsError(f"--log {self._path} can't be written: {error.strerror}") from None
 
     def close(self) -> None:
         """No line can be written any more."""

@@ -94,7 +94,7 @@ def assembled(
     gate = Gate({"database": database.probe, "publishing": to.events.ready}, database.renew)
     permits = Permits(settings.concurrency)
     pipeline = Pipeline(
-        unit_of_work=UnitOfWork(database.sessions, permits, Suspects(database.side_sessions, permits), watch),
+        unit_of_work=UnitOfWork(database.transactions, permits, Suspects(database.side_sessions, permits), watch),
         handlers=entity.handlers,
         retry=Retry(gate, entity.retry, watch),
         events=EventPublisher(to.events, watch),

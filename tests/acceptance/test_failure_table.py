@@ -11,7 +11,6 @@ from uuid import UUID, uuid4
 import pytest
 import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
-from sqlalchemy.util import await_only
 
 from contracts.channels import SLOTS, slot
 from contracts.envelope import Command
@@ -198,11 +197,11 @@ async def test_a_duplicate_that_looked_just_before_the_row_was_marked_publishes_
     command, looked = create(), asyncio.Event()
     claim, mark_published = inbox.claim, inbox.mark_published
 
-    def claim_and_dawdle(session: Any, claimed: Command) -> Any:
-        result = claim(session, claimed)
+    async def claim_and_dawdle(driver: Any, claimed: Command) -> Any:
+        result = await claim(driver, claimed)
         if claimed.id == command.id and isinstance(result, Outcome):
             looked.set()
-            await_only(eventually(lambda: stage.is_published(command.id), "the row is marked as published"))
+            await eventually(lambda: stage.is_published(command.id), "the row is marked as published")
         return result
 
     async def mark_once_it_looked(session: Any, marks: Mapping[str, str]) -> None:

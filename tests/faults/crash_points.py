@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 from unittest.mock import patch
 
 import uvloop
-from sqlalchemy import text
 
 import worker.app
 from contracts.envelope import Command
@@ -29,7 +28,7 @@ from worker.outcomes import Outcome
 from worker.persistence import inbox
 
 _SETTINGS = {"sweep_after_seconds": 2, "shutdown_timeout_seconds": 5, "log_level": "WARNING"}
-_INSIDE = text("SELECT pg_current_xact_id_if_assigned()::text, (SELECT outcome FROM inbox WHERE command_id = :id)")
+_INSIDE = "SELECT pg_current_xact_id_if_assigned()::text, (SELECT outcome FROM inbox WHERE command_id = $1)"
 
 
 class Window(IntEnum):
@@ -142,12 +141,12 @@ class _Doom:
                 await self.die(command_id, subject)
             return result
 
-        def dying_in_the_transaction(session: Any, subject: Any) -> Any:
+        async def dying_in_the_transaction(driver: Any, subject: Any) -> Any:
             command_id = _id_of(subject)
             struck = self.strikes(command_id)
-            result = original(session, subject) if after or not struck else None
+            result = await original(driver, subject) if after or not struck else None
             if struck:
-                transaction, outcome = session.execute(_INSIDE, {"id": command_id}).one()
+                transaction, outcome = await driver.fetchrow(_INSIDE, command_id)
                 self.end(Death(command_id, transaction, outcome))
             return result
 

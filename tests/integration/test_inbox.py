@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
 from contracts.heroes import CreateHero
@@ -19,6 +19,7 @@ from worker.outcomes import Fact, Letter, Outcome, OutcomeKind, Reason, Rejectio
 from worker.persistence import inbox
 from worker.persistence.database import Database
 from worker.persistence.inbox import Claim, IdReused, fingerprint
+from worker.persistence.transactions import Driver
 
 TIME = "2026-01-02T03:04:05.000006Z"
 
@@ -32,7 +33,7 @@ async def database(stage: Stage) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture(loop_scope="session", autouse=True)
 async def empty(database: Database) -> None:
-    async with database.sessions.begin() as session:
+    async with database.side_sessions.begin() as session:
         await session.execute(text("TRUNCATE inbox"))
 
 
@@ -40,34 +41,47 @@ def outcome_of(command: Command, name: str = "Ada") -> Outcome:
     return applied(command, [Fact("hero.created", "7", {"hero": {"id": 7, "name": name, "age": None}})], TIME)
 
 
-async def handle(session: AsyncSession, command: Command) -> Outcome:
+async def handle(driver: Driver, command: Command) -> Outcome:
     """Claims and records, as one command does."""
-    claim = await session.run_sync(inbox.claim, command)
+    claim = await inbox.claim(driver, command)
     assert isinstance(claim, Claim)
     outcome = outcome_of(command)
-    await session.run_sync(inbox.record, outcome)
+    await inbox.record(driver, outcome)
     return outcome
 
 
 async def handled(database: Database, *commands: Command) -> list[Outcome]:
     outcomes = []
     for command in commands:
-        async with database.sessions.begin() as session:
-            outcomes.append(await handle(session, command))
+        async with database.transactions.begin() as (driver, _):
+            outcomes.append(await handle(driver, command))
     return outcomes
+
+
+class UndoneError(Exception):
+    """Ends a transaction without effect."""
+
+
+@asynccontextmanager
+async def undone(database: Database) -> AsyncIterator[Driver]:
+    """A transaction that is rolled back."""
+    with suppress(UndoneError):
+        async with database.transactions.begin() as (driver, _):
+            yield driver
+            raise UndoneError
 
 
 async def look(database: Database, command: Command) -> Claim | Outcome | IdReused:
     """What a later delivery would find, leaving no trace."""
-    async with database.sessions() as session:
-        return await session.run_sync(inbox.claim, command)
+    async with undone(database) as driver:
+        return await inbox.claim(driver, command)
 
 
 async def test_a_new_command_is_claimed_with_the_databases_clock(database: Database) -> None:
     command = create()
-    async with database.sessions.begin() as session:
+    async with database.transactions.begin() as (driver, session):
         before = await session.scalar(text("SELECT clock_timestamp()"))
-        claim = await session.run_sync(inbox.claim, command)
+        claim = await inbox.claim(driver, command)
         after = await session.scalar(text("SELECT clock_timestamp()"))
     assert isinstance(claim, Claim)
     assert claim.command_id == command.id
@@ -82,9 +96,9 @@ async def test_an_outcome_stands_for_every_later_delivery(database: Database, ki
         "rejected": rejected(command, Rejection("hero_not_found", "there is no hero 7", "7"), TIME),
         "dead_lettered": dead_lettered(command, Letter(Reason.HANDLER_FAILED, "KeyError", 3), TIME),
     }[kind]
-    async with database.sessions.begin() as session:
-        await session.run_sync(inbox.claim, command)
-        await session.run_sync(inbox.record, outcome)
+    async with database.transactions.begin() as (driver, _):
+        await inbox.claim(driver, command)
+        await inbox.record(driver, outcome)
     found = await look(database, command)
     assert isinstance(found, Outcome)
     assert (found.command_id, found.kind, found.published, found.recorded) == (command.id, kind, False, True)
@@ -98,9 +112,9 @@ async def test_an_outcome_stands_for_every_later_delivery(database: Database, ki
 async def test_events_come_out_of_the_database_byte_for_byte(database: Database, value: Any) -> None:
     command = create()
     outcome = applied(command, [Fact("hero.created", None, {"value": value, "zz": 1, "a": 2})], TIME)
-    async with database.sessions.begin() as session:
-        await session.run_sync(inbox.claim, command)
-        await session.run_sync(inbox.record, outcome)
+    async with database.transactions.begin() as (driver, _):
+        await inbox.claim(driver, command)
+        await inbox.record(driver, outcome)
     found = await look(database, command)
     assert isinstance(found, Outcome)
     assert [event.body for event in found.events] == [event.body for event in outcome.events]
@@ -108,16 +122,36 @@ async def test_events_come_out_of_the_database_byte_for_byte(database: Database,
 
 async def test_a_rollback_frees_the_claim(database: Database) -> None:
     command = create()
-    async with database.sessions() as session:
-        await handle(session, command)
-        await session.rollback()
+    async with undone(database) as driver:
+        await handle(driver, command)
     assert isinstance(await look(database, command), Claim)
+
+
+@pytest.mark.parametrize("ended", ["COMMIT", "ROLLBACK"])
+async def test_nothing_is_recorded_where_the_transaction_was_ended(database: Database, ended: str) -> None:
+    """By a handler, in SQL: its outcome must not be announced as if it were true."""
+    command = create()
+    with pytest.raises(RuntimeError, match="ended its transaction"):
+        await _end_and_record(database, command, ended)
+    assert all(row["outcome"] is None for row in await _rows(database))
+
+
+async def _end_and_record(database: Database, command: Command, ended: str) -> None:
+    async with database.transactions.begin() as (driver, session):
+        await inbox.claim(driver, command)
+        await session.execute(text(ended))
+        await inbox.record(driver, outcome_of(command))
+
+
+async def _rows(database: Database) -> list[Any]:
+    async with database.side_sessions() as session:
+        return list((await session.execute(text("SELECT outcome FROM inbox"))).mappings())
 
 
 async def test_a_twin_waits_and_then_sees_the_outcome(database: Database, stage: Stage) -> None:
     command = create()
-    async with database.sessions.begin() as first:
-        outcome = await handle(first, command)
+    async with database.transactions.begin() as (driver, _):
+        outcome = await handle(driver, command)
         twin = asyncio.create_task(look(database, command))
         await eventually(lambda: _somebody_waits(stage), "the twin waits for a lock")
         assert not twin.done()
@@ -128,11 +162,10 @@ async def test_a_twin_waits_and_then_sees_the_outcome(database: Database, stage:
 
 async def test_a_twin_claims_when_the_first_one_fails(database: Database, stage: Stage) -> None:
     command = create()
-    async with database.sessions() as first:
-        await handle(first, command)
+    async with undone(database) as driver:
+        await handle(driver, command)
         twin = asyncio.create_task(look(database, command))
         await eventually(lambda: _somebody_waits(stage), "the twin waits for a lock")
-        await first.rollback()
     assert isinstance(await twin, Claim)
 
 
@@ -145,18 +178,18 @@ async def test_of_many_twins_exactly_one_claims(database: Database) -> None:
     command = create()
 
     async def run() -> bool:
-        async with database.sessions.begin() as session:
-            claim = await session.run_sync(inbox.claim, command)
+        async with database.transactions.begin() as (driver, _):
+            claim = await inbox.claim(driver, command)
             if isinstance(claim, Claim):
-                await session.run_sync(inbox.record, outcome_of(command))
+                await inbox.record(driver, outcome_of(command))
             return isinstance(claim, Claim)
 
     assert sum(await asyncio.gather(*(run() for _ in range(8)))) == 1
 
 
 async def test_different_commands_do_not_wait_for_each_other(database: Database) -> None:
-    async with database.sessions.begin() as session:
-        await handle(session, create())
+    async with database.transactions.begin() as (driver, _):
+        await handle(driver, create())
         async with asyncio.timeout(1):
             assert isinstance(await look(database, create()), Claim)
 
@@ -228,15 +261,15 @@ def test_a_fingerprint_never_changes_between_releases() -> None:
 
 
 async def age(database: Database, command: Command, **parts: int) -> None:
-    async with database.sessions.begin() as session:
+    async with database.side_sessions.begin() as session:
         interval = " ".join(f"{number} {unit}" for unit, number in parts.items())
         question = f"UPDATE inbox SET handled_at = now() - interval '{interval}' WHERE command_id = '{command.id}'"  # noqa: S608 - our own values
         await session.execute(text(question))
 
 
 async def mark(database: Database, *commands: Command) -> None:
-    async with database.sessions.begin() as session:
-        outcomes = [await session.run_sync(inbox.claim, command) for command in commands]
+    async with database.transactions.begin() as (driver, session):
+        outcomes = [await inbox.claim(driver, command) for command in commands]
         await inbox.mark_published(
             session, {one.command_id: one.mark for one in outcomes if isinstance(one, Outcome) and one.command_id}
         )
@@ -256,7 +289,7 @@ async def test_a_mark_of_an_earlier_outcome_says_nothing_of_a_new_one(database: 
     """A dead letter that is replayed gets a new row; a worker that was cut off may still hold the mark of the old."""
     command = create()
     await handled(database, command)
-    async with database.sessions.begin() as session:
+    async with database.side_sessions.begin() as session:
         await inbox.mark_published(session, {command.id: "the first event of the outcome before"})
     assert not await stage.is_published(command.id)
 
@@ -280,9 +313,9 @@ async def test_the_unpublished_come_oldest_first_and_only_those_that_waited(data
     await age(database, marked, hours=4)
     await age(database, letter, hours=5)
     await mark(database, marked)
-    async with database.sessions.begin() as session:
-        await session.run_sync(inbox.record, dead_lettered(letter, Letter("r", "d"), TIME))
-    async with database.sessions() as session:
+    async with database.transactions.begin() as (driver, _):
+        await inbox.record(driver, dead_lettered(letter, Letter("r", "d"), TIME))
+    async with database.side_sessions() as session:
         owed = await inbox.unpublished(session, older_than_seconds=3600, at_most=10)
         first = await inbox.unpublished(session, older_than_seconds=3600, at_most=1)
         young_too = await inbox.unpublished(session, older_than_seconds=-1, at_most=10)
@@ -293,7 +326,7 @@ async def test_the_unpublished_come_oldest_first_and_only_those_that_waited(data
 
 
 async def prune(database: Database, at_most: int = 100) -> int:
-    async with database.sessions.begin() as session:
+    async with database.side_sessions.begin() as session:
         return await inbox.prune(session, older_than_days=7, at_most=at_most)
 
 
@@ -328,7 +361,7 @@ async def test_pruning_passes_by_what_somebody_else_holds(database: Database, st
     await mark(database, held, free)
     for command in (held, free):
         await age(database, command, days=8)
-    async with database.sessions.begin() as holder:
+    async with database.side_sessions.begin() as holder:
         await holder.execute(text("SELECT 1 FROM inbox WHERE command_id = :id FOR UPDATE"), {"id": held.id})
         async with asyncio.timeout(1):
             assert await prune(database) == 1
@@ -358,7 +391,7 @@ async def test_a_forgotten_command_is_new_again(database: Database) -> None:
 async def test_the_questions_about_the_unpublished_use_their_index(database: Database) -> None:
     """A table of a week must not be read in full twice a minute."""
     await handled(database, create())
-    async with database.sessions() as session:
+    async with database.side_sessions() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
         question = (
             "EXPLAIN SELECT command_id FROM inbox WHERE published_at IS NULL AND outcome != 'dead_lettered'"

@@ -26,7 +26,7 @@ Work = Callable[[AsyncConnection], Awaitable[object]]
 async def database(stage: Stage) -> AsyncIterator[Database]:
     """The worker's own engine, with a statement time-out that a test can wait for."""
     one = Database.of(stage.database_url, pool_size=4, statement_timeout_seconds=STATEMENT_TIMEOUT_SECONDS)
-    async with one.engine.begin() as connection:
+    async with one.side_engine.begin() as connection:
         await connection.execute(text("CREATE TABLE account (id integer PRIMARY KEY, amount smallint)"))
         await connection.execute(text("INSERT INTO account VALUES (1, 1), (2, 2)"))
     yield one
@@ -55,6 +55,17 @@ async def failing(engine: AsyncEngine, *statements: str) -> Exception:
         async with engine.begin() as connection:
             for statement in statements:
                 await connection.execute(text(statement))
+
+    return await error_of(run)
+
+
+async def failing_by_hand(database: Database, *statements: str) -> Exception:
+    """The same over the driver, in a command's transaction."""
+
+    async def run() -> None:
+        async with database.transactions.begin() as (driver, _):
+            for statement in statements:
+                await driver.execute(statement)
 
     return await error_of(run)
 
@@ -89,7 +100,8 @@ def assert_away(error: Exception, says: str = "") -> None:
 async def test_what_a_live_server_refuses_costs_an_attempt(
     database: Database, sqlstate: str, statements: list[str]
 ) -> None:
-    assert_costs_an_attempt(await failing(database.engine, *statements), sqlstate)
+    assert_costs_an_attempt(await failing(database.side_engine, *statements), sqlstate)
+    assert_costs_an_attempt(await failing_by_hand(database, *statements), sqlstate)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +123,8 @@ async def test_a_server_that_is_not_the_one_we_need_is_away(
 ) -> None:
     """It costs no attempt: no command is to blame."""
     unique = stage.database_url.rpartition("_")[2]
-    assert_away(await failing(database.engine, *(one.replace("{}", unique) for one in statements)), sqlstate)
+    assert_away(await failing(database.side_engine, *(one.replace("{}", unique) for one in statements)), sqlstate)
+    assert_away(await failing_by_hand(database, *(one.replace("{}", unique) for one in statements)), sqlstate)
 
 
 async def test_a_deadlock_costs_one_of_the_two_an_attempt(database: Database) -> None:
@@ -119,7 +132,7 @@ async def test_a_deadlock_costs_one_of_the_two_an_attempt(database: Database) ->
     update = text("UPDATE account SET amount = amount WHERE id = :id")
 
     async def lock(first: int, second: int) -> None:
-        async with database.engine.begin() as connection:
+        async with database.side_engine.begin() as connection:
             # The server looks for a deadlock after a second: by then this statement time-out would have ended it.
             await connection.execute(text("SET LOCAL statement_timeout = 0"))
             await connection.execute(update, {"id": first})
@@ -132,20 +145,20 @@ async def test_a_deadlock_costs_one_of_the_two_an_attempt(database: Database) ->
 
 
 async def test_a_lock_that_somebody_else_holds_for_long_costs_an_attempt(database: Database) -> None:
-    async with database.engine.begin() as holder:
+    async with database.side_engine.begin() as holder:
         await holder.execute(text("LOCK TABLE account"))
         statements = "SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = '50ms'", "SELECT * FROM account"
-        assert_costs_an_attempt(await failing(database.engine, *statements), "55P03")
+        assert_costs_an_attempt(await failing(database.side_engine, *statements), "55P03")
 
 
 async def test_a_conflict_between_two_serializable_transactions_costs_an_attempt(database: Database) -> None:
     async def change(connection: AsyncConnection) -> None:
         await connection.execute(text("UPDATE account SET amount = 7 WHERE id = 1"))
 
-    isolated = database.engine.execution_options(isolation_level="REPEATABLE READ")
+    isolated = database.side_engine.execution_options(isolation_level="REPEATABLE READ")
     async with isolated.connect() as first:
         await first.execute(text("SELECT * FROM account"))
-        async with database.engine.begin() as second:
+        async with database.side_engine.begin() as second:
             await change(second)
         assert_costs_an_attempt(await error_of(partial(change, first)), "40001")
 
@@ -153,7 +166,7 @@ async def test_a_conflict_between_two_serializable_transactions_costs_an_attempt
 async def test_every_connection_carries_the_servers_own_time_outs(database: Database) -> None:
     """A frozen worker's claim frees itself."""
     names = "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "synchronous_commit"
-    async with database.engine.connect() as connection:
+    async with database.side_engine.connect() as connection:
         shown = [(await connection.execute(text(f"SHOW {name}"))).scalar_one() for name in names]
     assert shown == ["300ms", "2s", "10s", "on"]
 
@@ -183,7 +196,7 @@ async def _assert_away_when_cut(database: Database, cut: str, work: Work, gone: 
     pid: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     async def run() -> None:
-        async with database.engine.connect() as connection:
+        async with database.side_engine.connect() as connection:
             pid.set_result((await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one())
             await work(connection)
 
@@ -252,7 +265,7 @@ async def test_a_refused_connection_is_away(where: str) -> None:
 async def test_our_own_bug_is_neither(database: Database) -> None:
     for bug in (KeyError("name"), ValueError("x"), RuntimeError("x"), TypeError("x")):
         assert translated(bug) is None
-    assert translated(await failing(database.engine, "SELECT :missing")) is None
+    assert translated(await failing(database.side_engine, "SELECT :missing")) is None
 
 
 @pytest.mark.parametrize("wrong", ["seven", 2**40, object()])
@@ -260,7 +273,7 @@ async def test_a_value_that_the_driver_can_not_send_is_our_own_bug(database: Dat
     """It never reached the server; taken for an outage it would close the gate again and again, for ever."""
 
     async def run() -> None:
-        async with database.sessions.begin() as session:
+        async with database.side_sessions.begin() as session:
             await session.execute(insert(HERO).values(name="n", secret_name="s", age=wrong))
 
     meaning = translated(await error_of(run))
@@ -269,7 +282,7 @@ async def test_a_value_that_the_driver_can_not_send_is_our_own_bug(database: Dat
 
 async def test_an_error_never_tells_the_values_of_a_statement(database: Database) -> None:
     async def run() -> None:
-        async with database.sessions.begin() as session:
+        async with database.side_sessions.begin() as session:
             await session.execute(insert(HERO).values(name=None, secret_name="Zx9Qk7", age=1))
 
     error = await error_of(run)

@@ -48,7 +48,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "pamqp": AMQP,
     "sqlalchemy": SQL,
     "alembic": SQL,
-    "asyncpg": (APART,),
+    "asyncpg": ("worker.persistence", APART),
 }
 
 ENTITY = (

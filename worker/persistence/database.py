@@ -18,6 +18,7 @@ from worker.errors import DatabaseUnavailableError
 from worker.outcomes import Fact, Rejection
 from worker.persistence.address import address
 from worker.persistence.tables import METADATA
+from worker.persistence.transactions import Transactions
 
 _CONNECT_TIMEOUT_SECONDS = 5
 _IDLE_IN_TRANSACTION_SECONDS = 10
@@ -41,6 +42,7 @@ class Database:
     engine: AsyncEngine
     side_engine: AsyncEngine
     probe_engine: AsyncEngine
+    transactions: Transactions
     sessions: Sessions
     side_sessions: Sessions
     reading_sessions: Sessions
@@ -59,7 +61,16 @@ class Database:
         freshness.watch(engine)
         freshness.watch(side)
         return cls(
-            url, engine, side, probe, _sessions(engine), _sessions(side), _sessions(reading), arguments, freshness
+            url,
+            engine,
+            side,
+            probe,
+            Transactions(engine),
+            _sessions(engine),
+            _sessions(side),
+            _sessions(reading),
+            arguments,
+            freshness,
         )
 
     @property
@@ -93,7 +104,9 @@ class Database:
 
 
 class _Freshness:
-    """Knows which connections are from before an outage. (`dispose` would leave those at work to the collector.)"""
+    """Hands out no connection that is closed or from before an outage. (`dispose` would leave those at work to the
+    collector.)
+    """
 
     def __init__(self) -> None:
         self._generation = 0
@@ -109,8 +122,12 @@ class _Freshness:
         record.info["generation"] = self._generation
 
     def _check(self, _: object, record: ConnectionPoolEntry, __: object) -> None:
-        if record.info["generation"] != self._generation:
-            raise DisconnectionError("from before an outage")  # the pool closes it and opens another
+        if record.info["generation"] != self._generation or _is_closed(record.driver_connection):
+            raise DisconnectionError("closed, or from before an outage")  # the pool closes it and opens another
+
+
+def _is_closed(driver: Any) -> bool:
+    return bool(driver.is_closed())
 
 
 def _connect_args(statement_timeout_seconds: float) -> dict[str, Any]:

@@ -8,15 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import Session
 
 from contracts.envelope import Command
 from worker.outcomes import Handled, Outcome
 from worker.persistence import inbox
-from worker.persistence.database import Sessions
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
+from worker.persistence.transactions import Transactions
 from worker.watch import Watch
 
 Handler = Callable[[AsyncSession, Any], Awaitable[Handled]]
@@ -34,7 +33,7 @@ CRASHES = 2
 class UnitOfWork:
     """Opens the one transaction of a command, with a permit in hand."""
 
-    sessions: Sessions
+    transactions: Transactions
     permits: Permits
     suspects: Suspects
     watch: Watch = field(default_factory=Watch)
@@ -51,16 +50,10 @@ class UnitOfWork:
 
     async def _transaction(self, command: Command, decide: Decide) -> Outcome | IdReused:
         with self.watch.transaction():
-            async with self.sessions() as session:
-                claimed = await session.run_sync(inbox.claim, command)
+            async with self.transactions.begin() as (driver, session):
+                claimed = await inbox.claim(driver, command)
                 if not isinstance(claimed, Claim):
                     return claimed
                 outcome = await decide(session, claimed)
-                await session.run_sync(_record_and_commit, outcome)
+                await inbox.record(driver, outcome)
             return outcome
-
-
-def _record_and_commit(session: Session, outcome: Outcome) -> None:
-    """In one step: each time that SQLAlchemy is entered from a coroutine costs as much as half a statement."""
-    inbox.record(session, outcome)
-    session.commit()

@@ -41,7 +41,7 @@ async def _ended_before(program: Program, wire: Wire, missing: set[str]) -> bool
 
 
 @pytest.mark.parametrize(
-    ("good_ones", "fatal_ones"), [pytest.param(60, 1), pytest.param(200, 2, marks=pytest.mark.fault)]
+    ("good_ones", "fatal_ones"), [pytest.param(20, 1), pytest.param(200, 2, marks=pytest.mark.fault)]
 )
 async def test_of_commands_around_some_that_end_the_process_only_those_are_set_aside(
     stage: Stage, wire: Wire, good_ones: int, fatal_ones: int

@@ -139,7 +139,7 @@ async def test_an_outage_costs_time_and_nothing_else(
     assert seen.about_the_gate == ["gate closed", "gate open"]
 
 
-@pytest.mark.parametrize("name", ["stopped", "disk full"])
+@pytest.mark.parametrize("name", ["stopped", pytest.param("disk full", marks=pytest.mark.fault)])
 async def test_a_long_outage_raises_the_delivery_count_once_whether_a_probe_can_see_it_or_not(
     name: str, stage: Stage, wire: Wire, site: Site, seen: Seen
 ) -> None:

@@ -46,7 +46,7 @@ async def nothing_left_over(stage: Stage) -> AsyncIterator[None]:
     await leftovers(stage)
 
 
-@pytest.mark.parametrize("count", [600, pytest.param(2000, marks=pytest.mark.fault)])
+@pytest.mark.parametrize("count", [300, pytest.param(2000, marks=pytest.mark.fault)])
 async def test_many_commands_with_duplicates_among_them_leave_one_trace_each(
     stage: Stage, wire: Wire, count: int
 ) -> None:

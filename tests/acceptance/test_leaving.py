@@ -208,6 +208,7 @@ async def test_a_process_that_can_not_finish_is_gone_in_time_and_at_a_second_sig
     assert await leftovers(stage) == []
 
 
+@pytest.mark.fault
 async def test_a_process_whose_connections_lead_nowhere_is_gone_in_time_too(stage: Stage, wire: Wire) -> None:
     """Nothing that it says is heard any more, by the broker nor by the database."""
     commands, seconds = _creates("Nowhere", 30), 5

@@ -81,7 +81,7 @@ async def _cast(wire: Wire) -> Cast:
     return Cast(wire, [event["data"]["hero"]["id"] for event in Ledger.of(wire).first], list(creates))
 
 
-@pytest.mark.parametrize("rounds", [25, pytest.param(100, marks=pytest.mark.fault)])
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.fault)])
 async def test_updates_interleaved_over_many_heroes_are_applied_and_announced_in_order(
     stage: Stage, wire: Wire, rounds: int
 ) -> None:
@@ -95,6 +95,7 @@ async def test_updates_interleaved_over_many_heroes_are_applied_and_announced_in
     await cast.assert_in_order(stage)
 
 
+@pytest.mark.fault
 async def test_order_holds_while_one_worker_after_the_other_joins_and_the_one_before_leaves(
     stage: Stage, wire: Wire
 ) -> None:

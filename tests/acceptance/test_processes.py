@@ -118,6 +118,7 @@ async def test_two_processes_share_the_queues_and_one_that_dies_comes_back(
     assert len(await stage.rows("SELECT FROM hero WHERE name LIKE 'Shared %'")) == 300
 
 
+@pytest.mark.fault
 async def test_processes_leave_when_their_parent_is_killed(stage: Stage) -> None:
     async with pair(stage) as program:
         pids = children(program)

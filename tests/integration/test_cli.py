@@ -53,6 +53,7 @@ async def test_check_says_what_is_missing_and_setup_mends_it(press: Press, fresh
     assert "✗" not in right.output
 
 
+@pytest.mark.fault
 async def test_two_setups_at_once_both_succeed_and_so_does_the_installed_program(fresh: Stage) -> None:
     for said in await asyncio.gather(*(run_anew(fresh.environment(), "setup") for _ in range(2))):
         said.ends(DONE)

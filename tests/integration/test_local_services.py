@@ -118,6 +118,7 @@ async def test_a_killed_database_starts_again_with_its_data_on_its_port(store: P
     await _fetch(store.url, "DROP TABLE kept")
 
 
+@pytest.mark.fault
 async def test_a_killed_broker_starts_again_with_its_messages_on_its_ports(broker: PrivateRabbitMQ) -> None:
     """What a crash test of RabbitMQ needs."""
     async with await aio_pika.connect(broker.url) as connection:
@@ -134,6 +135,7 @@ async def test_a_killed_broker_starts_again_with_its_messages_on_its_ports(broke
         assert (await queue.get(no_ack=True)).body == b"kept"
 
 
+@pytest.mark.fault
 def test_the_command_brings_a_second_pair_and_a_ctrl_c_leaves_nothing(services: Services) -> None:
     """Two pairs don't collide, and after the end no process, port mapper or folder is left."""
     with _command(env={"HEROES_LOCAL_SERVICES": "private"}) as holder:

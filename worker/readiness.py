@@ -24,6 +24,8 @@ STARTING, LEAVING = "it is still starting", "it is leaving"
 _CHANNEL_SECONDS = 1.0
 _DATABASE_SECONDS = 1.0
 _TOPOLOGY_SECONDS = 3.0
+_BREAKING_OFF_SECONDS = 0.1
+_KEEP_BAD_NEWS_SECONDS = 1.0
 _MOST_NAMED = 3
 
 Look = Callable[[], Awaitable[object]]
@@ -37,19 +39,28 @@ class Remembered:
         self._look = look
         self._keep_seconds = keep_seconds
         self._at_most_seconds = at_most_seconds
-        self._one_at_a_time = asyncio.Lock()
+        self._looking: asyncio.Task[None] | None = None
         self._again_at = 0.0
         self._problem: str | None = None
 
     async def problem(self) -> str | None:
-        """What is wrong, in words; None where all is well."""
-        async with self._one_at_a_time:
-            loop = asyncio.get_running_loop()
-            if loop.time() >= self._again_at:
-                seen = await caught(self._in_time)
-                self._problem = _told(seen.error) if isinstance(seen, Failure) else None
-                self._again_at = loop.time() + (self._keep_seconds if self._problem is None else 1.0)
+        """What is wrong, in words; None where all is well. A look that lets itself not be broken off goes on alone."""
+        if self._looking is None and asyncio.get_running_loop().time() >= self._again_at:
+            self._looking = asyncio.create_task(self._looked())
+        if self._looking is not None:
+            done, _ = await asyncio.wait({self._looking}, timeout=self._at_most_seconds + _BREAKING_OFF_SECONDS)
+            if not done:
+                return _told(TimeoutError())
         return self._problem
+
+    async def _looked(self) -> None:
+        try:
+            seen = await caught(self._in_time)
+            self._problem = _told(seen.error) if isinstance(seen, Failure) else None
+            keep_seconds = self._keep_seconds if self._problem is None else _KEEP_BAD_NEWS_SECONDS
+            self._again_at = asyncio.get_running_loop().time() + keep_seconds
+        finally:
+            self._looking = None
 
     async def _in_time(self) -> None:
         async with asyncio.timeout(self._at_most_seconds):
@@ -73,15 +84,17 @@ class Readiness:
         idle, publishing, database = await asyncio.gather(
             self.intake.unattached(), self._publishing(), self.database.problem()
         )
-        behind = "not known while the other end does not answer"
+        tables, declared = await asyncio.gather(
+            _behind() if database else self.schema.problem(), _behind() if publishing else self.topology.problem()
+        )
         return {
             "worker": self.stage,
             "commands": self._not_consumed(idle),
             "publishing": publishing,
             "gate": self.gate.closed_because,
             "database": database,
-            "schema": behind if database else await self.schema.problem(),
-            "topology": behind if publishing else await self.topology.problem(),
+            "schema": tables,
+            "topology": declared,
         }
 
     async def _publishing(self) -> str | None:
@@ -121,6 +134,10 @@ def readiness(
         Remembered(tables, keep_seconds=30, at_most_seconds=_DATABASE_SECONDS),
         Remembered(declared, keep_seconds=15, at_most_seconds=_TOPOLOGY_SECONDS),
     )
+
+
+async def _behind() -> str:
+    return "not known while the other end does not answer"
 
 
 def _told(error: Exception) -> str:

@@ -43,6 +43,22 @@ async def test_a_look_that_takes_too_long_is_a_problem() -> None:
     assert await remembered.problem() is not None
 
 
+async def test_a_look_that_can_not_even_be_broken_off_holds_up_nobody() -> None:
+    """Closing a connection that hangs takes its time, whoever cancels it."""
+    over = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await over.wait()
+        except asyncio.CancelledError:
+            await over.wait()
+
+    remembered = Remembered(hangs, keep_seconds=60, at_most_seconds=0.01)
+    async with asyncio.timeout(5):
+        assert await remembered.problem() == await remembered.problem() == "no answer in time"
+    over.set()
+
+
 async def test_bad_news_are_looked_at_again_long_before_good_ones() -> None:
     thing = Thing(SchemaError("old"))
     remembered = Remembered(thing.look, keep_seconds=600, at_most_seconds=1)

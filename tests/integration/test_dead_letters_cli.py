@@ -487,6 +487,18 @@ async def test_a_replay_goes_no_faster_than_it_is_asked_to(press: Press, apart: 
     (await press.run(apart.environment(), *REPLAY, "--all", "--rate", "0")).ends(USAGE, "should be like 50/s")
 
 
+async def test_a_replay_tells_which_letters_can_only_come_back(press: Press, hole: Pigeonhole, stage: Stage) -> None:
+    await hole.put(b"no JSON", reason="invalid_command")
+    dry = await press.run(stage.environment(), *REPLAY, "--all", "--dry-run")
+    dry.ends(DONE, "1 would be sent again", "1 of these can only come back")
+
+
+async def test_a_database_that_refuses_is_a_wrong_setting(press: Press, stage: Stage) -> None:
+    url = stage.database_url.rpartition("/")[0] + "/nowhere"
+    ended = await press.run({**stage.environment(), "HEROES_DATABASE_URL": url}, "queues")
+    ended.ends(USAGE, "unpublished rows were not counted: HEROES_DATABASE_URL: PostgreSQL refuses")
+
+
 async def test_a_letter_whose_line_can_not_be_written_stays(press: Press, hole: Pigeonhole, stage: Stage) -> None:
     """/dev/full takes no byte, like a disk that is full."""
     await hole.put_command(create())

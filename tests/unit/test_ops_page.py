@@ -179,7 +179,9 @@ def test_each_group_of_letters_has_the_commands_that_handle_it() -> None:
         "heroes dead-letters show id-2",
         "heroes dead-letters replay --reason handler_failed --type hero.create --dry-run",
     ]
-    assert [command for _, command in invalid.commands] == ["heroes dead-letters list --ids --reason invalid_command"]
+    assert [command for _, command in invalid.commands] == [
+        "heroes dead-letters list --ids --reason invalid_command --type unknown"
+    ]
 
 
 def taken_by_our_program(command: str) -> bool:

@@ -19,11 +19,12 @@ from worker.local.demo_worker import heroes
 from worker.local.errors import LocalServicesError
 from worker.local.probes import free_ports
 from worker.local.services import Services, without_password
-from worker.local.ways import DATABASE_VARIABLE, RABBITMQ_VARIABLE, local_services
+from worker.local.ways import DATABASE_VARIABLE, MANAGEMENT_VARIABLE, RABBITMQ_VARIABLE, local_services
 
 HTTP_PORT_VARIABLE = "HEROES_HTTP_PORT"
 USUAL_HTTP_PORT = 8080
 SERVICE_AWAY = 3
+_TOLD = (RABBITMQ_VARIABLE, DATABASE_VARIABLE, MANAGEMENT_VARIABLE)
 _EXAMPLES = (
     ("heroes send create --name Deadpond --secret-name 'Dive Wilson'", "a command, and what became of it"),
     ("heroes send update 1 --age 29", ""),
@@ -58,6 +59,7 @@ def _environment(services: Services) -> dict[str, str]:
         **os.environ,
         RABBITMQ_VARIABLE: services.rabbitmq_url,
         DATABASE_VARIABLE: services.database_url,
+        MANAGEMENT_VARIABLE: services.management_url,
     }
 
 
@@ -84,7 +86,7 @@ def _tell(console: Console, services: Services, environ: Mapping[str, str]) -> N
     for name, url in places:
         console.print(Text.assemble((f"{name:<20}", "bold"), url))
     console.print("\nIn a second terminal, in this folder:\n", style="bold")
-    variables = [name for name in (RABBITMQ_VARIABLE, DATABASE_VARIABLE) if os.environ.get(name) != environ[name]]
+    variables = [name for name in _TOLD if environ.get(name) and os.environ.get(name) != environ[name]]
     if variables:
         pairs = " ".join(f"{name}={shlex.quote(environ[name])}" for name in variables)
         console.print(Text(f"  export {pairs}", style="cyan"))

@@ -48,7 +48,10 @@ async def asked(management_url: str, *resources: str) -> list[Any] | str:
         async with httpx.AsyncClient(trust_env=False, timeout=_TIMEOUT_SECONDS, auth=auth) as client:
             return [(await client.get(f"{bare}/api/{name}")).raise_for_status().json() for name in resources]
     except httpx.HTTPStatusError as refused:
-        return f"the management API answered {refused.response.status_code}: has this user the tag monitoring?"
+        return (
+            f"the management API answered {refused.response.status_code}: is the password in"
+            " HEROES_RABBITMQ_MANAGEMENT_URL right, and has this user the tag monitoring?"
+        )
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         return f"the management API does not answer ({type(error).__name__}): HEROES_RABBITMQ_MANAGEMENT_URL"
 

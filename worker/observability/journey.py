@@ -103,6 +103,8 @@ class Followed(Journey):
         if _log.isEnabledFor(level):
             seconds = round(perf_counter() - self._began, 6)
             extra = {"settlement": str(settlement), "seconds": seconds, "queue": self._sighting.queue}
+            if outcome.letter:  # one that could not be read has no id: by this it is found among the letters
+                extra["detail"] = outcome.letter.detail
             _log.log(level, "%s%s", _words(outcome, settlement), self._slot(), extra=extra)
 
     def _slot(self) -> str:

@@ -44,7 +44,9 @@ def send_batch(
     again: _Again = False,
     timeout_seconds: Timeout = 60,
 ) -> None:
-    """Send operations like {"op": "create", "name": …, "secret_name": …}, {"op": "delete", "hero_id": 7}."""
+    """Send operations like {"op": "create", "name": …, "secret_name": …}, {"op": "delete", "hero_id": 7},
+    {"op": "update", "hero_id": 7, "changes": {"age": 31}}.
+    """
     salt = str(uuid4()) if again else ""
     with explained():
         text = sys.stdin.read() if str(file) == "-" else _read(file)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from worker.messaging.letter import UNKNOWN
 from worker.observability.recent import SetAside
 from worker.outcomes import Reason
 
@@ -45,14 +46,19 @@ class Group:
         yield "their ids", f"{EVERYTHING} --ids {some}"
         for name in filter(_HARMLESS.fullmatch, self.ids):
             yield "look at one", f"heroes dead-letters show {name}"
-        if not self.is_hopeless:
+        if not self.is_hopeless and self._names_its_type:
             yield "try a replay", f"heroes dead-letters replay {some} --dry-run"
 
     def _options(self) -> str:
         if not _HARMLESS.fullmatch(self.reason):
             return ""
-        kind = f" --type {self.type}" if self.type and _HARMLESS.fullmatch(self.type) else ""
+        kind = f" --type {self.type or UNKNOWN}" if self._names_its_type else ""
         return f"--reason {self.reason}{kind}"
+
+    @property
+    def _names_its_type(self) -> bool:
+        """Otherwise a command would be about letters of other types, too."""
+        return self.type is None or _HARMLESS.fullmatch(self.type) is not None
 
 
 @dataclass(frozen=True, slots=True)

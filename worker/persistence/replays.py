@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
-from worker.errors import UnreachableError
+from worker.errors import SettingsError, UnreachableError
 from worker.outcomes import OutcomeKind
 from worker.persistence.database import Sessions
 from worker.persistence.inbox import fingerprint
@@ -24,6 +24,7 @@ from worker.persistence.tables import INBOX, SUSPECT
 LastChange = Callable[[AsyncSession, Sequence[str]], Awaitable[datetime | None]]
 """When any of the entities with these ordering keys last changed, by the database's clock; None if none is there."""
 
+_REFUSALS = ("28", "3D")  # PostgreSQL, appendix A: authorization, no such database
 _KNOWN = select(
     INBOX.c.outcome, INBOX.c.fingerprint, INBOX.c.handled_at, INBOX.c.published_at.is_not(None).label("published")
 ).where(INBOX.c.command_id == bindparam("id"))
@@ -73,12 +74,16 @@ async def asked(sessions: Sessions) -> AsyncIterator[AsyncSession]:
     """One transaction, committed after the block.
 
     Raises:
-        UnreachableError: the database is away or refuses; nothing was changed, or nobody knows.
+        SettingsError: the database refuses the user, the password or its own name.
+        UnreachableError: it is away, or refused a statement; nothing was changed, or nobody knows.
     """
     try:
         async with sessions.begin() as session:
             yield session
     except (SQLAlchemyError, OSError) as error:
+        sqlstate = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
+        if sqlstate.startswith(_REFUSALS):
+            raise SettingsError("HEROES_DATABASE_URL: PostgreSQL refuses this user, password or database") from None
         known_error = translated(error)
         raise UnreachableError(
             f"PostgreSQL did not do it ({known_error or type(error).__name__}): run it again"

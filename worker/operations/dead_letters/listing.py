@@ -119,8 +119,8 @@ def _print(groups: list[dict[str, Any]], *, as_json: bool) -> None:
 
 def _table(groups: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for name in ("reason", "type"):
-        table.add_column(name, overflow="fold")
+    table.add_column("reason", no_wrap=True)  # what one copies into --reason
+    table.add_column("type", overflow="fold")
     for name in ("count", "oldest", "newest"):
         table.add_column(name, no_wrap=True, justify="right" if name == "count" else "left")
     for group in groups:

@@ -136,6 +136,11 @@ def _print(tally: Tally, *, dry: bool) -> None:
     would = "[dim]would be[/] " if dry else ""
     for act, count in tally.of.items():
         console().print(f"{'[yellow]✗[/]' if act.leaves else '[green]✓[/]'} {count} {would}{act}")
+    if tally.hopeless:
+        console().print(
+            f"[yellow]![/] {tally.hopeless} of these can only come back: their publishers must send right ones"
+            " (heroes dead-letters list says how); then drop these"
+        )
     for letter_id, act in tally.staying:
         console().print("   ", plain(f"{letter_id}  {act.value.partition(':')[0]}"))
     if tally.stay > len(tally.staying):

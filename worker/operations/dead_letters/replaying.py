@@ -14,6 +14,7 @@ from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.letter import DeadLetter
 from worker.messaging.letterbox import Letterbox
 from worker.messaging.resend import resend
+from worker.operations.dead_letters.advice import HOPELESS
 from worker.operations.dead_letters.ruling import Act, Judge, Ruling
 from worker.persistence.replays import asked, release
 
@@ -27,10 +28,13 @@ class Tally:
 
     of: Counter[Act] = field(default_factory=Counter)
     staying: list[tuple[str, Act]] = field(default_factory=list)
+    hopeless: int = 0
+    """Of those sent again, the ones that only their publisher can mend."""
 
     def add(self, letter: DeadLetter, act: Act) -> None:
         """One more."""
         self.of[act] += 1
+        self.hopeless += act is Act.REPLAY and letter.reason in HOPELESS
         if act.leaves and len(self.staying) < _SHOWN:
             self.staying.append((letter.id, act))
 

@@ -35,9 +35,9 @@ class Answering:
     async def process(self, delivery: Delivery) -> None:
         """The asker has its answer, or knows why not; whoever did not say where to answer gets none."""
         query = delivery.content
-        if self.replies.wanted_by(delivery.message):
+        if self.replies.wanted_by(delivery):
             answered = await self._answer(query)
-            self.replies.post(delivery.message, answer(delivery.traits, _told(answered)))
+            self.replies.post(delivery, answer(delivery.traits, _told(answered)))
         await delivery.ack()
 
     async def _answer(self, query: Request | Undecodable) -> Fact | Rejection:

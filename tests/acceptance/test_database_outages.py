@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika import IncomingMessage
+from aiormq.abc import DeliveredMessage
 
 from contracts.envelope import Command
 from tests.harness.cable import Cable
@@ -73,8 +74,8 @@ def seen(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> S
     seen = Seen(caplog)
     arrive = Intake.arrive
 
-    def spy(intake: Intake, message: AbstractIncomingMessage, queue: str) -> Delivery:
-        seen.counts.append(delivery_count(message))
+    def spy(intake: Intake, message: DeliveredMessage, queue: str) -> Delivery:
+        seen.counts.append(delivery_count(IncomingMessage(message)))
         return arrive(intake, message, queue)
 
     monkeypatch.setattr(Intake, "arrive", spy)

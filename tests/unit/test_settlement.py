@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
 from worker.messaging.settlement import Settlement
@@ -18,9 +18,17 @@ class Channel:
     heard: list[tuple[int, bool]] = field(default_factory=list)
     closed: bool = False
 
-    def message(self, tag: int) -> AbstractIncomingMessage:
+    def message(self, tag: int) -> DeliveredMessage:
         """A delivery on this channel."""
-        return cast("AbstractIncomingMessage", Message(tag, self))
+        return cast("DeliveredMessage", Message(tag, self))
+
+    async def basic_ack(self, tag: int, *, multiple: bool, wait: bool) -> None:
+        """The broker hears of it, unless the channel is gone."""
+        await asyncio.sleep(0)
+        assert not wait
+        if self.closed:
+            raise ChannelInvalidStateError
+        self.heard.append((tag, multiple))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,6 @@ class Message:
 
     delivery_tag: int
     channel: Channel
-
-    async def ack(self, *, multiple: bool = False) -> None:
-        """The broker hears of it, unless the channel is gone."""
-        await asyncio.sleep(0)
-        if self.channel.closed:
-            raise ChannelInvalidStateError
-        self.channel.heard.append((self.delivery_tag, multiple))
 
 
 async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> None:

@@ -7,12 +7,12 @@ by its id alone, and would take the first copy's fate for the second's.
 import asyncio
 import contextlib
 from time import perf_counter
-from typing import cast
+from typing import Protocol, cast
 
-import aio_pika
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractRobustConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
+from pamqp.commands import Basic
 
 from worker.errors import PublishNotConfirmedError
 from worker.failsafe import Failure, caught
@@ -20,6 +20,18 @@ from worker.watch import Watch
 
 _CLOSE_TIMEOUT_SECONDS = 1
 _UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
+
+
+class Outgoing(Protocol):
+    """What can be published; an `aio_pika.Message` is one."""
+
+    @property
+    def body(self) -> bytes:
+        """What it says."""
+
+    @property
+    def properties(self) -> Basic.Properties:
+        """What AMQP is told about it."""
 
 
 class ConfirmedChannel:
@@ -34,9 +46,7 @@ class ConfirmedChannel:
         self._channel: AbstractChannel | None = None
         self._opening = asyncio.Lock()
 
-    async def publish(
-        self, message: aio_pika.Message, *, exchange: str, routing_key: str, mandatory: bool = False
-    ) -> None:
+    async def publish(self, message: Outgoing, *, exchange: str, routing_key: str, mandatory: bool = False) -> None:
         """The broker has taken responsibility for the message.
 
         Raises:
@@ -58,9 +68,7 @@ class ConfirmedChannel:
             raise PublishNotConfirmedError(f"{type(error).__name__} at exchange {exchange or '(default)'!r}") from error
         raise error
 
-    async def _publish(
-        self, message: aio_pika.Message, address: tuple[str, str, bool], used: list[AbstractChannel]
-    ) -> None:
+    async def _publish(self, message: Outgoing, address: tuple[str, str, bool], used: list[AbstractChannel]) -> None:
         exchange, routing_key, mandatory = address
         async with asyncio.timeout(self._timeout_seconds):
             channel = await self._opened()

@@ -1,7 +1,7 @@
 """The consumer of one command queue, on a channel of its own: attached, let go, taken up again, left.
 
-FastStream handles what arrives; the channel is ours. A consumer is never cancelled while a delivery of its own is
-unfinished: the broker would feed the next worker at once, ahead of what is still here.
+FastStream handles what arrives, just as the AMQP client brought it; the channel is ours. A consumer is never cancelled
+while a delivery of its own is unfinished: the broker would feed the next worker at once, ahead of what is still here.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from secrets import token_hex
 from typing import Any, cast
 
 import aiormq
-from aio_pika import RobustQueue
 from aio_pika.abc import AbstractChannel
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
-from faststream import AckPolicy
+from faststream import AckPolicy, StreamMessage
 from faststream.rabbit import Channel, RabbitBroker
 from faststream.rabbit.subscriber.usecase import RabbitSubscriber
 
@@ -79,10 +79,12 @@ class Consumer:
             await connection.ready()
             self._channel = await connection.channel(publisher_confirms=False)
             await self._channel.set_qos(prefetch_count=self._prefetch)
-            queue = cast("RobustQueue", await self._channel.get_queue(self.queue, ensure=False))
-            consume: Any = self._subscriber.consume  # aio-pika expects the abstract message; it is given the other
+            underlay = cast("aiormq.Channel", await self._channel.get_underlay_channel())
+            consume: Any = self._subscriber.consume  # typed for aio-pika's message: `_as_it_came` reads ours for it
             tag = f"{self._name}{TAG_SEPARATOR}{token_hex(4)}"  # a broker's operator sees who it is
-            self._tag = await queue.consume(consume, consumer_tag=tag, arguments=self._arguments, robust=False)
+            # Not `Queue.consume`: it makes a message and a task more of each delivery, as dear as a statement.
+            await underlay.basic_consume(self.queue, consume, consumer_tag=tag, arguments=self._arguments)
+            self._tag = tag
 
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""
@@ -104,7 +106,7 @@ class Consumer:
                     # Only then: a cancel lets the broker feed the next worker at once, ahead of what is unfinished
                     # here or still on its way to us. A closed channel gives all of that back in order instead, at the
                     # price of one delivery count.
-                    await (await channel.get_queue(self.queue, ensure=False)).cancel(tag)
+                    await cast("aiormq.Channel", await channel.get_underlay_channel()).basic_cancel(tag)
                 await self.settlement.tell_the_rest()
         await self.release()
         return finished
@@ -124,6 +126,7 @@ def rabbit_broker(url: str, logger: logging.Logger) -> RabbitBroker:
     return RabbitBroker(
         url,
         apply_types=False,
+        parser=_as_it_came,
         ack_policy=AckPolicy.MANUAL,
         default_channel=Channel(on_return_raises=True),
         logger=logger,
@@ -132,6 +135,11 @@ def rabbit_broker(url: str, logger: logging.Logger) -> RabbitBroker:
         timeout=_CONNECT_TIMEOUT_SECONDS,
         reconnect_interval=random.uniform(0.5, 1.5) * _RECONNECT_SECONDS,  # noqa: S311 - no secret; not all at once
     )
+
+
+async def _as_it_came(message: DeliveredMessage) -> StreamMessage[DeliveredMessage]:
+    name = message.header.properties.message_id or "without an id"  # else FastStream makes one
+    return StreamMessage(message, message.body, correlation_id=name)
 
 
 def _is_no_cancellation(record: logging.LogRecord) -> bool:

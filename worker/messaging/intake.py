@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelAccessRefused
 from faststream import BaseMiddleware
 from faststream.rabbit import RabbitBroker
@@ -116,16 +116,17 @@ class Intake:
         """The FastStream middleware that stands around one message."""
         return Arrival(message, self, context)
 
-    def arrive(self, message: AbstractIncomingMessage, queue: str) -> Delivery:
+    def arrive(self, message: DeliveredMessage, queue: str) -> Delivery:
         """The delivery of a message that has just arrived, in its turn. Synchronous, and never raises."""
         line = self._lines[queue]
+        properties = message.header.properties
         settlement = line.consumer.settlement
-        content = line.decoder.decode(message.body, message.content_type)
+        content = line.decoder.decode(message.body, properties.content_type)
         turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
         settlement.arrived()
         traits = traits_of(content)
         misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
-        journey = line.watch.arrived(Sighting(queue, traits, message.timestamp, len(message.body), misrouted))
+        journey = line.watch.arrived(Sighting(queue, traits, properties.timestamp, len(message.body), misrouted))
         if isinstance(content, Command):
             content = journey.marked(content)
         return Delivery(message, content, turn, settlement, traits, journey)
@@ -146,7 +147,7 @@ class Line:
 class Arrival(BaseMiddleware[Any, Any]):
     """Stands around one message in FastStream: the delivery is made at its arrival and is given up in the end."""
 
-    def __init__(self, message: AbstractIncomingMessage, intake: Intake, context: Any) -> None:
+    def __init__(self, message: DeliveredMessage, intake: Intake, context: Any) -> None:
         super().__init__(message, context=context)
         self._intake = intake
         self._delivery: Delivery | None = None

@@ -5,10 +5,10 @@ Events are not mandatory: one that nobody is bound to is dropped, as in any publ
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import aio_pika
-from aio_pika import DeliveryMode
+from pamqp.commands import Basic
 
 from contracts.channels import EVENTS
 from contracts.envelope import CONTENT_TYPE, instant
@@ -19,10 +19,20 @@ from worker.watch import Watch
 
 APP_ID = "heroes-worker"
 
+_PERSISTENT = 2
+
 _UNDER_WAY_AT_MOST = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000_SECONDS = 253_402_300_800
+
+
+@dataclass(frozen=True, slots=True)
+class EventMessage:
+    """An event as it goes out. Making an `aio_pika.Message` of it would take longer than sending it."""
+
+    body: bytes
+    properties: Basic.Properties
 
 
 class EventPublisher:
@@ -72,21 +82,21 @@ def _waves(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:
     yield list(wave.values())
 
 
-def as_message(event: EventDocument, *, correlation_id: str | None = None) -> aio_pika.Message:
+def as_message(event: EventDocument, *, correlation_id: str | None = None) -> EventMessage:
     """The event with the AMQP properties that belong to it."""
     envelope = event.envelope
     time = envelope.get("time")
-    return aio_pika.Message(
-        event.body,
+    properties = Basic.Properties(
         message_id=envelope["id"],
-        type=envelope["type"],
+        message_type=envelope["type"],
         correlation_id=correlation_id or envelope.get("correlationid"),
         content_type=CONTENT_TYPE,
-        delivery_mode=DeliveryMode.PERSISTENT,
+        delivery_mode=_PERSISTENT,
         timestamp=_amqp_timestamp(time) if time else None,
         app_id=APP_ID,
         headers={"traceparent": envelope["traceparent"]} if "traceparent" in envelope else None,
     )
+    return EventMessage(event.body, properties)
 
 
 def _amqp_timestamp(time: str) -> datetime | None:

@@ -8,8 +8,6 @@ import re
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
-from aio_pika.abc import AbstractIncomingMessage
-
 from contracts.channels import REPLY_TO_PATTERN
 from contracts.envelope import Command
 from worker.documents import SOURCE, EventDocument
@@ -32,19 +30,19 @@ class Replies:
         self._under_way: set[asyncio.Task[object]] = set()
 
     @staticmethod
-    def wanted_by(message: AbstractIncomingMessage) -> bool:
+    def wanted_by(delivery: Delivery) -> bool:
         """The message names a queue that is made for replies."""
-        return bool(message.reply_to and _REPLY_TO.fullmatch(message.reply_to))
+        return bool(delivery.reply_to and _REPLY_TO.fullmatch(delivery.reply_to))
 
     def send_soon(self, delivery: Delivery, outcome: Outcome) -> None:
         """What became of a command is on its way, if that was asked for and there is an event to tell."""
-        if outcome.events and self.wanted_by(delivery.message):
-            self.post(delivery.message, _told(delivery.content, outcome))
+        if outcome.events and self.wanted_by(delivery):
+            self.post(delivery, _told(delivery.content, outcome))
 
-    def post(self, message: AbstractIncomingMessage, document: EventDocument) -> None:
+    def post(self, delivery: Delivery, document: EventDocument) -> None:
         """The answer to this message is on its way."""
         if len(self._under_way) < _UNDER_WAY_AT_MOST:
-            task = asyncio.create_task(caught(self._send, message, document))
+            task = asyncio.create_task(caught(self._send, delivery, document))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
@@ -55,9 +53,9 @@ class Replies:
             for task in late:
                 task.cancel()
 
-    async def _send(self, message: AbstractIncomingMessage, document: EventDocument) -> None:
-        reply = as_message(document, correlation_id=message.correlation_id)
-        await self._channel.publish(reply, exchange="", routing_key=message.reply_to or "")
+    async def _send(self, delivery: Delivery, document: EventDocument) -> None:
+        reply = as_message(document, correlation_id=delivery.correlation_id)
+        await self._channel.publish(reply, exchange="", routing_key=delivery.reply_to or "")
 
 
 def answer(traits: Traits, fact: Fact) -> EventDocument:

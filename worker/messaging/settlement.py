@@ -7,7 +7,7 @@ requeued command would come back behind its successors.
 import asyncio
 import contextlib
 
-from aio_pika.abc import AbstractIncomingMessage
+from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 _QUIET_SECONDS = 0.05  # a broker with more to give fills the window faster than that
@@ -23,7 +23,7 @@ class Settlement:
         self._idle.set()
         self._arrival = asyncio.Event()
         self._leaving = False
-        self._finished: list[AbstractIncomingMessage] = []
+        self._finished: list[DeliveredMessage] = []
         self._stuck = False
         self.has_left = False
 
@@ -59,7 +59,7 @@ class Settlement:
         if not self._in_hand:
             self._idle.set()
 
-    async def ack(self, message: AbstractIncomingMessage) -> None:
+    async def ack(self, message: DeliveredMessage) -> None:
         """The broker hears it now, or, while leaving, at the end: an ack now would only fetch another delivery."""
         if self._leaving:
             self._finished.append(message)
@@ -103,7 +103,7 @@ class Settlement:
         return True
 
 
-async def _acknowledge(message: AbstractIncomingMessage, *, multiple: bool = False) -> None:
+async def _acknowledge(message: DeliveredMessage, *, multiple: bool = False) -> None:
     # The channel that brought it may be gone: then the command comes again, is found in the inbox and acked there.
     with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError):
-        await message.ack(multiple=multiple)
+        await message.channel.basic_ack(message.delivery_tag or 0, multiple=multiple, wait=False)

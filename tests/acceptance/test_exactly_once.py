@@ -193,7 +193,7 @@ def _confirms_fail(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str], bool]
     async def publish_or_fail(
         self: ConfirmedChannel, message: Any, *, exchange: str, routing_key: str, mandatory: bool = False
     ) -> None:
-        failing = exchange == EVENTS and fails(message.message_id)
+        failing = exchange == EVENTS and fails(message.properties.message_id)
         if sent or not failing:
             await publish(self, message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
         if failing:

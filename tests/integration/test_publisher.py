@@ -90,7 +90,7 @@ async def test_several_events_arrive_in_their_order_even_when_one_of_them_fails_
     publish = channel.publish
 
     async def fail_once(message: aio_pika.Message, **where: Any) -> None:
-        if message.message_id in failing:
+        if message.properties.message_id in failing:
             failing.clear()
             raise PublishNotConfirmedError("a test says so")
         await publish(message, **where)

@@ -209,7 +209,7 @@ async def test_what_a_handler_began_by_itself_undoes_what_it_undoes(database: Da
         async with session.begin():
             await session.execute(insert(HERO), ADA)
 
-    assert "already begun" in str(await error_of(database, begin))
+    assert "has already begun" in str(await error_of(database, begin))
     assert await names(stage) == []
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import URL, event, select, text
+from sqlalchemy import URL, Connection, event, select, text
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from worker.documents import DOCUMENT_OPTIONS
 from worker.errors import DatabaseUnavailableError
@@ -65,7 +65,7 @@ class Database:
             engine,
             side,
             probe,
-            Transactions(engine),
+            Transactions(engine, freshness.has),
             _sessions(engine),
             _sessions(side),
             _sessions(reading),
@@ -76,8 +76,7 @@ class Database:
     @property
     def in_use(self) -> int:
         """How many of the commands' connections are handed out just now."""
-        pool = self.engine.sync_engine.pool
-        return pool.checkedout() if isinstance(pool, QueuePool) else 0
+        return self.transactions.in_use
 
     async def probe(self) -> None:
         """The server answered on a connection of its own, outside every pool, takes writes, and has every table.
@@ -98,6 +97,7 @@ class Database:
 
     async def close(self) -> None:
         """Every connection is closed."""
+        await self.transactions.close()
         await self.engine.dispose()
         await self.side_engine.dispose()
         await self.probe_engine.dispose()
@@ -117,6 +117,12 @@ class _Freshness:
 
     def renew(self) -> None:
         self._generation += 1
+
+    def has(self, connection: Connection) -> bool:
+        """This connection may be used."""
+        return connection.info["generation"] == self._generation and not _is_closed(
+            connection.connection.driver_connection
+        )
 
     def _stamp(self, _: object, record: ConnectionPoolEntry) -> None:
         record.info["generation"] = self._generation

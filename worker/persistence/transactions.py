@@ -4,20 +4,24 @@ Both speak on the same connection in the same transaction, so what one writes be
 or not at all. SQLAlchemy begins it and ends it; a handler does neither.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, cast
 
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
+from sqlalchemy import Connection, RootTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
-from sqlalchemy.util import await_only
 
 Driver = Any
 """An `asyncpg.Connection`; the library tells no types."""
 
 
 class HandlerSession(AsyncSession):
-    """A session whose transaction is not the handler's to end."""
+    """A session whose transaction is not the handler's to begin or to end."""
+
+    def begin(self) -> NoReturn:
+        """Raises: RuntimeError. For a part that may be undone there is `begin_nested()`."""
+        raise RuntimeError("a handler never begins: its transaction has already begun")
 
     async def commit(self) -> NoReturn:
         """Raises: RuntimeError. Half a command must never become true."""
@@ -36,10 +40,18 @@ class Transaction(NamedTuple):
 
 
 class Transactions:
-    """On an engine's connections, one after the other or at once."""
+    """On an engine's connections, as many at once as its pool has.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    A connection whose transaction went well is kept for the next one: the pool's check-out and check-in cost as much as
+    a statement. Any other goes back to the pool, which rolls back, or closes it.
+    """
+
+    def __init__(self, engine: AsyncEngine, is_fresh: Callable[[Connection], bool]) -> None:
         self._engine = engine
+        self._is_fresh = is_fresh
+        self._idle: list[AsyncConnection] = []
+        self._is_closed = False
+        self.in_use = 0
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
@@ -48,18 +60,66 @@ class Transactions:
         Raises:
             Exception: whatever SQLAlchemy or asyncpg raised; `sqlstate.translated` knows both.
         """
-        async with HandlerSession(self._engine, expire_on_commit=False, autoflush=False) as session:
-            yield Transaction(await session.run_sync(_begun), session)
-            await session.run_sync(Session.commit)
+        self.in_use += 1
+        try:
+            connection = await self._connection()
+            try:
+                driver, root = await _begun(connection)
+                session = HandlerSession(connection, expire_on_commit=False, autoflush=False, close_resets_only=False)
+                yield Transaction(driver, session)
+                await session.run_sync(_commit, root)
+            except BaseException:
+                await _given_back(connection)
+                raise
+            await self._keep(connection)
+        finally:
+            self.in_use -= 1
+
+    async def close(self) -> None:
+        """No connection is kept any more."""
+        self._is_closed = True
+        while self._idle:
+            await _given_back(self._idle.pop())
+
+    async def _connection(self) -> AsyncConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if self._is_fresh(_below(connection)):
+                return connection
+            await _given_back(connection)
+        return await self._engine.connect()
+
+    async def _keep(self, connection: AsyncConnection) -> None:
+        if self._is_closed:
+            await _given_back(connection)
+        else:
+            self._idle.append(connection)
 
 
-def _begun(session: Session) -> Driver:
-    connection = session.connection()
-    adapted: Any = connection.connection.dbapi_connection
+async def _given_back(connection: AsyncConnection) -> None:
+    """The pool has it: what was open is rolled back. Done to the end even where the caller is cancelled."""
+    await connection.__aexit__(None, None, None)
+
+
+def _below(connection: AsyncConnection) -> Connection:
+    return cast("Connection", connection.sync_connection)  # None only before it is connected
+
+
+async def _begun(connection: AsyncConnection) -> tuple[Driver, RootTransaction]:
+    below = _below(connection)
+    root = below.begin()  # for SQLAlchemy; the server hears of it now:
+    adapted: Any = below.connection.dbapi_connection
     try:
         # Private, for want of a public way: otherwise it begins with the first statement over SQLAlchemy only.
-        await_only(adapted._start_transaction())  # noqa: SLF001 - see above
+        await adapted._start_transaction()  # noqa: SLF001 - see above
     except BaseException:
-        connection.invalidate()  # the driver would take its next transaction for a savepoint of this one
+        await connection.invalidate()  # the driver would take its next transaction for a savepoint of this one
         raise
-    return adapted.driver_connection
+    return adapted.driver_connection, root
+
+
+def _commit(session: Session, root: RootTransaction) -> None:
+    if session.in_transaction():
+        session.commit()  # what lies in it is written; the transaction is not its own to end
+    session.close()  # for good
+    root.commit()

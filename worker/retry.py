@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import traceback
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,7 +76,7 @@ class Retry:
         self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
     ) -> T:
         """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
-        spent: Counter[Cause] = Counter()
+        spent: defaultdict[Cause, int] = defaultdict(int)
         openings: int | None = None  # of the gate, when this work last found a service away
         while True:
             await self._gate.passed()

@@ -6,7 +6,7 @@ When command after command is given up, it is hardly the commands: then one at a
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 
 _GIVEN_UP_IN_A_ROW = 20
 _PAUSE_SECONDS = 5.0
@@ -29,18 +29,17 @@ class Permits:
         """Too many commands were given up in a row."""
         return self._given_up >= _GIVEN_UP_IN_A_ROW
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
+    def one(self) -> AbstractAsyncContextManager[None]:
         """A connection is free for the holder."""
-        if self.is_slow:
-            async with self._slowly:
-                if self.is_slow:  # it may have ended while we stood in line
-                    await asyncio.sleep(_PAUSE_SECONDS)
-                    async with self._permits:
-                        yield
-                    return
-        async with self._permits:
-            yield
+        return self._one_at_a_time() if self.is_slow else self._permits
+
+    @asynccontextmanager
+    async def _one_at_a_time(self) -> AsyncIterator[None]:
+        async with self._slowly:
+            if self.is_slow:  # it may have ended while we stood in line
+                await asyncio.sleep(_PAUSE_SECONDS)
+            async with self._permits:
+                yield
 
     @asynccontextmanager
     async def all(self) -> AsyncIterator[None]:

@@ -119,7 +119,8 @@ async def _begun(connection: AsyncConnection) -> tuple[Driver, RootTransaction]:
 
 
 def _commit(session: Session, root: RootTransaction) -> None:
-    if session.in_transaction():
-        session.commit()  # what lies in it is written; the transaction is not its own to end
+    session.flush()  # for those who leave objects in it
+    if session.in_nested_transaction():
+        session.commit()  # up to its own outermost: the transaction itself is not its own to end
     session.close()  # for good
     root.commit()

@@ -18,6 +18,7 @@ import uvloop
 from rich.console import Console
 from rich.markup import escape
 
+from worker.collector import spare_what_stays
 from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
@@ -92,6 +93,7 @@ async def _work(settings: Settings, parent: int | None) -> None:
         await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
+            spare_what_stays()
             await asked
         else:  # asked to leave while still waiting for a service
             starting.cancel()

@@ -8,9 +8,9 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, Session
 
-from tests.harness.stage import Stage
+from tests.harness.stage import Stage, eventually
 from worker.errors import DatabaseUnavailableError, StatementFailedError
 from worker.failsafe import Failure, caught
 from worker.heroes import HERO
@@ -113,6 +113,47 @@ async def test_a_savepoint_undoes_a_part(database: Database, stage: Stage) -> No
     assert await names(stage) == ["Eve"]
 
 
+@pytest.mark.parametrize("ending", [Session.rollback, Session.close, Session.reset])
+async def test_a_rollback_behind_our_back_is_found_out(
+    database: Database, stage: Stage, ending: Callable[[Session], None]
+) -> None:
+    async def end(_: Driver, session: AsyncSession) -> None:
+        await session.execute(insert(HERO), ADA)
+        await session.run_sync(ending)
+
+    assert "inactive" in str(await error_of(database, end))
+    assert await names(stage) == []
+
+
+async def test_a_session_is_of_no_use_after_its_transaction(database: Database, stage: Stage) -> None:
+    """Its connection works for the next command by then."""
+    async with database.transactions.begin() as (_, kept):
+        await kept.execute(insert(HERO), ADA)
+    async with database.transactions.begin():
+        failure = await caught(kept.execute, insert(HERO), ADA)
+    assert "closed" in str(failure)
+    assert await names(stage) == ["Ada"]
+
+
+async def test_a_connection_is_kept_for_the_next_command_and_closed_in_the_end(
+    database: Database, stage: Stage
+) -> None:
+    before = await backend(database)
+    assert await backend(database) == before
+    await database.close()
+
+    async def gone() -> bool:
+        return not await stage.rows("SELECT pid FROM pg_stat_activity WHERE pid = $1", before)
+
+    await eventually(gone, "its connection is closed")
+
+
+async def test_after_an_outage_no_kept_connection_is_used(database: Database) -> None:
+    before = await backend(database)
+    await database.renew()
+    assert await backend(database) != before
+
+
 @pytest.mark.parametrize("ending", ["commit", "rollback"])
 async def test_a_handler_that_ends_the_transaction_is_told_and_changes_nothing(
     database: Database, stage: Stage, ending: str
@@ -209,7 +250,7 @@ async def test_what_a_handler_began_by_itself_undoes_what_it_undoes(database: Da
         async with session.begin():
             await session.execute(insert(HERO), ADA)
 
-    assert "has already begun" in str(await error_of(database, begin))
+    assert "already begun" in str(await error_of(database, begin))
     assert await names(stage) == []
 
 

@@ -19,7 +19,7 @@ MOST_LINES_OF_A_FUNCTION, MOST_LINES_OF_A_FILE, MOST_LINES_OF_PROCESS = 40, 200,
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("contracts",),
     ("worker.errors",),
-    ("worker.documents", "worker.tls"),
+    ("worker.documents", "worker.tls", "worker.collector"),
     ("worker.outcomes", "worker.failsafe", "worker.settings"),
     ("worker.watch",),
     ("worker.persistence", "worker.messaging", "worker.observability"),

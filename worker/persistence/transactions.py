@@ -17,11 +17,7 @@ Driver = Any
 
 
 class HandlerSession(AsyncSession):
-    """A session whose transaction is not the handler's to begin or to end."""
-
-    def begin(self) -> NoReturn:
-        """Raises: RuntimeError. For a part that may be undone there is `begin_nested()`."""
-        raise RuntimeError("a handler never begins: its transaction has already begun")
+    """A session whose transaction is not the handler's to end."""
 
     async def commit(self) -> NoReturn:
         """Raises: RuntimeError. Half a command must never become true."""
@@ -65,7 +61,7 @@ class Transactions:
             connection = await self._connection()
             try:
                 driver, root = await _begun(connection)
-                session = HandlerSession(connection, expire_on_commit=False, autoflush=False, close_resets_only=False)
+                session = _session_on(connection)
                 yield Transaction(driver, session)
                 await session.run_sync(_commit, root)
             except BaseException:
@@ -118,9 +114,23 @@ async def _begun(connection: AsyncConnection) -> tuple[Driver, RootTransaction]:
     return adapted.driver_connection, root
 
 
+def _session_on(connection: AsyncConnection) -> HandlerSession:
+    """In the connection's transaction, as if it had begun it: what ends the one ends the other."""
+    session = HandlerSession(
+        connection,
+        expire_on_commit=False,
+        autoflush=False,
+        join_transaction_mode="control_fully",
+        close_resets_only=False,
+    )
+    session.sync_session.begin()  # so that a handler can't
+    return session
+
+
 def _commit(session: Session, root: RootTransaction) -> None:
-    session.flush()  # for those who leave objects in it
     if session.in_nested_transaction():
-        session.commit()  # up to its own outermost: the transaction itself is not its own to end
+        session.commit()
+    else:
+        session.flush()
+        root.commit()  # what `session.commit` comes to, for less
     session.close()  # for good
-    root.commit()

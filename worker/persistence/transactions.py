@@ -75,19 +75,19 @@ class Transactions:
         """No connection is kept any more."""
         self._is_closed = True
         while self._idle:
-            await _given_back(self._idle.pop())
+            await _closed(self._idle.pop())
 
     async def _connection(self) -> AsyncConnection:
         while self._idle:
             connection = self._idle.pop()
             if self._is_fresh(_below(connection)):
                 return connection
-            await _given_back(connection)
+            await _closed(connection)
         return await self._engine.connect()
 
     async def _keep(self, connection: AsyncConnection) -> None:
-        if self._is_closed:
-            await _given_back(connection)
+        if self._is_closed or not self._is_fresh(_below(connection)):
+            await _closed(connection)
         else:
             self._idle.append(connection)
 
@@ -95,6 +95,14 @@ class Transactions:
 async def _given_back(connection: AsyncConnection) -> None:
     """The pool has it: what was open is rolled back. Done to the end even where the caller is cancelled."""
     await connection.__aexit__(None, None, None)
+
+
+async def _closed(connection: AsyncConnection) -> None:
+    """Nobody uses it again; the pool has room for another."""
+    try:
+        await connection.invalidate()
+    finally:
+        await _given_back(connection)
 
 
 def _below(connection: AsyncConnection) -> Connection:

@@ -33,6 +33,8 @@ def main() -> int:
         Console(stderr=True).print(error, style="red", markup=False)
         return _SERVICE_AWAY
     show(run, Console())
+    if arguments.scale is not FULL:
+        Console().print("Few and short rounds: a first look, no verdict. `make bench` takes its time.", style="dim")
     if arguments.json:
         arguments.json.write_bytes(run.document())
     if arguments.write:

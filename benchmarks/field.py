@@ -1,6 +1,7 @@
 """Who takes part: ours in several settings, the hand-written limit, and the peers with what each leaves out.
 
-Invariant: a peer runs as its own documentation shows, with its documented defaults but for the number of processes.
+Invariant: a peer runs as its own documentation shows; its name or its file tells what else is set (processes, threads,
+prefetch, pool), so that both cores are used and nobody waits for a connection.
 """
 
 from benchmarks.contestants import HAND_WRITTEN, WORKER, Contestant

@@ -19,6 +19,7 @@ from aiormq.abc import DeliveredMessage
 from benchmarks.hand_written_commands import decoded, event_of, statement
 from contracts.channels import EVENTS, command_queues
 from contracts.envelope import CONTENT_TYPE
+from worker.collector import spare_what_stays
 from worker.settings import Settings, load_settings
 
 CLAIM = (
@@ -106,6 +107,7 @@ async def run(settings: Settings, part: int = 0, parts: int = 1) -> None:
             channel = await consuming.channel(publisher_confirms=False)
             await channel.basic_qos(prefetch_count=settings.prefetch)
             await channel.basic_consume(queue, loop.handle)
+        spare_what_stays()
         while not stop.is_set():
             await asyncio.sleep(MARK_EVERY_SECONDS)
             await loop.mark()

@@ -9,6 +9,7 @@ import signal
 import uvloop
 
 from worker.app import running_worker
+from worker.collector import spare_what_stays
 from worker.observability.logging import configure_logging
 from worker.observability.metrics import Metrics
 from worker.observability.observed import Observed
@@ -23,6 +24,7 @@ async def _work() -> None:
     asked_to_leave = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked_to_leave.set)
     async with running_worker(settings, OURS, Observed(Watch(), Metrics(()))):
+        spare_what_stays()
         await asked_to_leave.wait()
 
 

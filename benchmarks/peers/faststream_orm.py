@@ -5,9 +5,9 @@ It leaves out: the inbox (a redelivery creates a second hero), order, retries, t
 before the ack, but not persistent, and lost or doubled where the process ends in between.
 """
 
-import asyncio
 import sys
 
+import uvloop
 from faststream import FastStream
 from faststream.rabbit import Channel, RabbitBroker, RabbitExchange, RabbitQueue
 from pydantic import BaseModel
@@ -60,4 +60,5 @@ async def fill(count: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(fill(int(sys.argv[2])) if sys.argv[1] == "fill" else FastStream(broker).run())
+    # As its command line does where uvloop is there.
+    uvloop.run(fill(int(sys.argv[2])) if sys.argv[1] == "fill" else FastStream(broker).run())

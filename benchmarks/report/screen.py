@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -13,10 +14,12 @@ _STYLES = {"reached": "green", "missed": "red", "not measured": "dim"}
 
 def show(run: Run, console: Console) -> None:
     """Every section and the goals stand on the console."""
+    for line in (run.command, *run.machine.lines()):
+        console.print(line, style="dim", markup=False, highlight=False)
     for section in run.sections:
         console.print(_table(section.title, section.head, section.rows))
-        for note in section.notes:
-            console.print(f"  {note}", style="dim", markup=False, highlight=False)
+        for note in (section.says, *section.notes):
+            console.print(note, style="dim", markup=False, highlight=False)
         for name, why in {**section.left_out, **section.failed}.items():
             console.print(f"{name} has no figure: {why}", style="red", markup=False)
     known = [goal.cells() for goal in run.goals if goal.verdict != "not measured"]
@@ -26,7 +29,7 @@ def show(run: Run, console: Console) -> None:
 
 
 def _table(title: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    shown = Table(title=title, title_justify="left")
+    shown = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for place, heading in enumerate(head):
         shown.add_column(heading, justify="left" if place == 0 else "right", overflow="fold")
     for row in rows:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import insert, text
+from sqlalchemy import event, insert, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -114,15 +114,59 @@ async def test_a_savepoint_undoes_a_part(database: Database, stage: Stage) -> No
 
 
 @pytest.mark.parametrize("ending", [Session.rollback, Session.close, Session.reset])
-async def test_a_rollback_behind_our_back_is_found_out(
+async def test_a_rollback_behind_our_back_keeps_nothing(
     database: Database, stage: Stage, ending: Callable[[Session], None]
 ) -> None:
     async def end(_: Driver, session: AsyncSession) -> None:
         await session.execute(insert(HERO), ADA)
         await session.run_sync(ending)
 
-    assert "inactive" in str(await error_of(database, end))
+    await caught(error_of, database, end)
     assert await names(stage) == []
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+async def test_an_open_savepoint_is_committed_with_the_rest(database: Database, stage: Stage, sent: int) -> None:
+    async with database.transactions.begin() as (driver, session):
+        await driver.execute(BY_HAND)
+        await session.begin_nested()
+        for _ in range(sent):
+            await session.execute(insert(HERO), ADA)
+    assert await names(stage) == [*["Ada"] * sent, "Eve"]
+
+
+async def test_what_a_listener_adds_at_the_end_is_written_too(database: Database, stage: Stage) -> None:
+    def add(session: Session) -> None:
+        session.execute(insert(HERO), ADA)
+
+    async with database.transactions.begin() as (_, session):
+        event.listen(session.sync_session, "before_commit", add)
+    assert await names(stage) == ["Ada"]
+
+
+async def test_who_has_taken_the_connection_itself_shares_it_with_no_other_command(
+    database: Database, stage: Stage
+) -> None:
+    async with database.transactions.begin() as (_, session):
+        kept = await session.connection()
+        await kept.execution_options(schema_translate_map={None: "elsewhere"})
+    async with database.transactions.begin() as (_, session):
+        await session.execute(insert(HERO), ADA)
+        assert "closed" in str(await caught(kept.execute, insert(HERO), ADA))
+    assert await names(stage) == ["Ada"]
+
+
+async def test_an_outage_met_by_the_begin_is_an_outage(database: Database) -> None:
+    before = await backend(database)
+    await cut(database, before)
+
+    async def nothing(_: Driver, __: AsyncSession) -> None:
+        pass
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("worker.persistence.database._is_closed", lambda _: False)  # the client has not noticed yet
+        assert isinstance(await error_of(database, nothing), DatabaseUnavailableError)
+    assert await backend(database) != before
 
 
 async def test_a_session_is_of_no_use_after_its_transaction(database: Database, stage: Stage) -> None:

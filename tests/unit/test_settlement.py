@@ -39,6 +39,15 @@ class Message:
     channel: Channel
 
 
+async def test_nothing_is_acknowledged_on_a_channel_that_is_being_closed() -> None:
+    channel, settlement = Channel(), Settlement(prefetch=32)
+    settlement.arrived()
+    settlement.is_released = True
+    await settlement.ack(channel.message(1))
+    settlement.gone()
+    assert channel.heard == []
+
+
 async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> None:
     channel, settlement = Channel(), Settlement(prefetch=32)
     for tag in (2, 1):

@@ -83,12 +83,14 @@ class Consumer:
             consume: Any = self._subscriber.consume  # typed for aio-pika's message: `_as_it_came` reads ours for it
             tag = f"{self._name}{TAG_SEPARATOR}{token_hex(4)}"  # a broker's operator sees who it is
             # Not `Queue.consume`: it makes a message and a task more of each delivery, as dear as a statement.
+            self.settlement.is_released = False
             await underlay.basic_consume(self.queue, consume, consumer_tag=tag, arguments=self._arguments)
             self._tag = tag
 
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""
         channel, self._channel, self._tag = self._channel, None, None
+        self.settlement.is_released = True
         if channel is not None:
             with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
                 async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):

@@ -26,6 +26,9 @@ class Settlement:
         self._finished: list[DeliveredMessage] = []
         self._stuck = False
         self.has_left = False
+        self.is_released = False
+        """The channel is being closed, and everything in hand goes back with it: for an ack behind the close the broker
+        would end the whole connection."""
 
     @property
     def in_hand(self) -> int:
@@ -63,8 +66,8 @@ class Settlement:
         """The broker hears it now, or, while leaving, at the end: an ack now would only fetch another delivery."""
         if self._leaving:
             self._finished.append(message)
-            return
-        await _acknowledge(message)
+        elif not self.is_released:
+            await _acknowledge(message)
 
     async def finish(self, timeout_seconds: float) -> bool:
         """No ack goes out any more, and everything that came is finished; False: time ran out.

@@ -31,15 +31,18 @@ class Permits:
 
     def one(self) -> AbstractAsyncContextManager[None]:
         """A connection is free for the holder."""
-        return self._one_at_a_time() if self.is_slow else self._permits
+        return self._one_slowly() if self.is_slow else self._permits
 
     @asynccontextmanager
-    async def _one_at_a_time(self) -> AsyncIterator[None]:
+    async def _one_slowly(self) -> AsyncIterator[None]:
         async with self._slowly:
             if self.is_slow:  # it may have ended while we stood in line
                 await asyncio.sleep(_PAUSE_SECONDS)
-            async with self._permits:
-                yield
+                async with self._permits:
+                    yield
+                return
+        async with self._permits:
+            yield
 
     @asynccontextmanager
     async def all(self) -> AsyncIterator[None]:

@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, NoReturn, cast
 
-from sqlalchemy import Connection, RootTransaction
+from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
+
+from worker.errors import DatabaseUnavailableError
+from worker.failsafe import Failure, caught
 
 Driver = Any
 """An `asyncpg.Connection`; the library tells no types."""
@@ -18,6 +21,13 @@ Driver = Any
 
 class HandlerSession(AsyncSession):
     """A session whose transaction is not the handler's to end."""
+
+    gave_its_connection = False
+
+    async def connection(self, *args: Any, **options: Any) -> AsyncConnection:
+        """As ever; but who has it may keep it or set options on it, so no other command gets it afterwards."""
+        self.gave_its_connection = True
+        return await super().connection(*args, **options)
 
     async def commit(self) -> NoReturn:
         """Raises: RuntimeError. Half a command must never become true."""
@@ -60,14 +70,13 @@ class Transactions:
         try:
             connection = await self._connection()
             try:
-                driver, root = await _begun(connection)
-                session = _session_on(connection)
-                yield Transaction(driver, session)
-                await session.run_sync(_commit, root)
+                session = HandlerSession(connection, expire_on_commit=False, autoflush=False, close_resets_only=False)
+                yield Transaction(await _begun(connection, session.sync_session), session)
+                await session.run_sync(_committed)
             except BaseException:
                 await _given_back(connection)
                 raise
-            await self._keep(connection)
+            await self._keep(connection, session)
         finally:
             self.in_use -= 1
 
@@ -85,9 +94,12 @@ class Transactions:
             await _closed(connection)
         return await self._engine.connect()
 
-    async def _keep(self, connection: AsyncConnection) -> None:
-        if self._is_closed or not self._is_fresh(_below(connection)):
+    async def _keep(self, connection: AsyncConnection, session: HandlerSession) -> None:
+        below = _below(connection)
+        if self._is_closed or not self._is_fresh(below):
             await _closed(connection)
+        elif session.gave_its_connection or below.get_execution_options():
+            await _given_back(connection)
         else:
             self._idle.append(connection)
 
@@ -109,36 +121,21 @@ def _below(connection: AsyncConnection) -> Connection:
     return cast("Connection", connection.sync_connection)  # None only before it is connected
 
 
-async def _begun(connection: AsyncConnection) -> tuple[Driver, RootTransaction]:
-    below = _below(connection)
-    root = below.begin()  # for SQLAlchemy; the server hears of it now:
-    adapted: Any = below.connection.dbapi_connection
+async def _begun(connection: AsyncConnection, session: Session) -> Driver:
+    session.connection()  # for SQLAlchemy it begins here, and the session owns it; the server hears of it now:
+    adapted: Any = _below(connection).connection.dbapi_connection
+    begun: Any = Failure(RuntimeError("cancelled"))
     try:
         # Private, for want of a public way: otherwise it begins with the first statement over SQLAlchemy only.
-        await adapted._start_transaction()  # noqa: SLF001 - see above
-    except BaseException:
-        await connection.invalidate()  # the driver would take its next transaction for a savepoint of this one
-        raise
-    return adapted.driver_connection, root
+        begun = await caught(adapted._start_transaction)  # noqa: SLF001 - see above
+    finally:
+        if isinstance(begun, Failure):  # the driver would take its next transaction for a savepoint of this one
+            await connection.invalidate()
+    if isinstance(begun, Failure):  # no command can be to blame for it
+        raise DatabaseUnavailableError(type(begun.error).__name__) from begun.error
+    return adapted.driver_connection
 
 
-def _session_on(connection: AsyncConnection) -> HandlerSession:
-    """In the connection's transaction, as if it had begun it: what ends the one ends the other."""
-    session = HandlerSession(
-        connection,
-        expire_on_commit=False,
-        autoflush=False,
-        join_transaction_mode="control_fully",
-        close_resets_only=False,
-    )
-    session.sync_session.begin()  # so that a handler can't
-    return session
-
-
-def _commit(session: Session, root: RootTransaction) -> None:
-    if session.in_nested_transaction():
-        session.commit()
-    else:
-        session.flush()
-        root.commit()  # what `session.commit` comes to, for less
-    session.close()  # for good
+def _committed(session: Session) -> None:
+    session.commit()
+    session.close()  # for good: the connection works for the next command

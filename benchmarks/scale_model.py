@@ -93,7 +93,10 @@ def walls(one: Installation, points: Points = POINTS, assumed: Assumptions = ASS
     nodes = 1 if one.broker_nodes == 1 else assumed.node_factor / one.broker_nodes
     found = (
         # A queue has one active consumer, so workers beyond the slots stand by.
-        Wall("workers", min(one.workers, one.slots) * _SECOND / points.worker_microseconds),
+        Wall(
+            "workers" if one.workers < one.slots else "slots",
+            min(one.workers, one.slots) * _SECOND / points.worker_microseconds,
+        ),
         Wall("database: CPU", one.database_cores * share * _SECOND / points.database_microseconds),
         Wall("database: fsync", assumed.commits_for_one_fsync * _SECOND / points.fsync_microseconds),
         Wall("broker: CPU", one.broker_cores * share * _SECOND / (points.broker_microseconds * nodes)),

@@ -33,13 +33,15 @@ def tables(points: Points) -> Iterator[str]:
         yield f"| {field.name.replace('_', ' ')} | {number(value)} | {_origin(field.name, value)} |"
     for field in fields(ASSUMED):
         yield f"| {field.name.replace('_', ' ')} | {getattr(ASSUMED, field.name):g} | assumed |"
-    yield "\n| installation | commands/s | first wall | then | one more worker |"
-    yield "|---|---:|---|---|---|"
+    cores = "workers | database cores | broker cores"
+    yield f"\n| installation | {cores} | commands/s | first wall | then | one more worker |"
+    yield "|---|---:|---:|---:|---:|---|---|---|"
     for one in INSTALLATIONS:
         first, second, *_ = walls(one, points)
         helps = "helps" if next_worker_helps(one, points) else "does not help"
         then = f"{second.name} at {number(second.per_second)}"
-        yield f"| {one.name} | {number(first.per_second)} | {first.name} | {then} | {helps} |"
+        cores = f"{one.workers} | {one.database_cores} | {one.broker_nodes} x {one.broker_cores}"
+        yield f"| {one.name} | {cores} | {number(first.per_second)} | {first.name} | {then} | {helps} |"
     yield f"\n| day and night | after {_DAYS} days, inbox and event log |"
     yield "|---|---:|"
     yield from (f"| {number(rate)} commands/s | {number(disk_gigabytes(rate, _DAYS, points))} GB |" for rate in _RATES)

@@ -12,8 +12,9 @@ _OLDER = 20
 def spare_what_stays() -> None:
     """What is there now is never looked at again; cycles made from now on are found after more objects than usual.
 
-    By default the collector goes through what is new every 700 objects, several times for each command, and now and
-    then through all that was ever imported, which takes a tenth of a second and empties the processor's caches.
+    By default the collector goes through what is new after some hundred objects (700; 2 000 in newer versions), several
+    times for a few commands, and now and then through all that was ever imported, which takes a tenth of a second.
+    Both push the program itself out of the processor's caches.
     """
     gc.collect()
     gc.freeze()

@@ -40,7 +40,8 @@ def test_more_workers_than_slots_stand_by() -> None:
     [
         ({"database_cores": 1}, "database: CPU"),
         ({"broker_cores": 1}, "broker: CPU"),
-        ({"workers": 1, "slots": 1}, "workers"),
+        ({"workers": 1, "slots": 2}, "workers"),
+        ({"workers": 2, "slots": 2}, "slots"),
     ],
 )
 def test_the_scarcest_resource_is_the_first_wall(changes: dict[str, int], wall: str) -> None:

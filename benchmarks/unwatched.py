@@ -21,10 +21,10 @@ from worker.watch import Watch
 async def _work() -> None:
     settings = load_settings()
     configure_logging(settings.log_format, settings.log_level)
+    spare_what_stays()
     asked_to_leave = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked_to_leave.set)
     async with running_worker(settings, OURS, Observed(Watch(), Metrics(()))):
-        spare_what_stays()
         await asked_to_leave.wait()
 
 

@@ -86,6 +86,8 @@ async def _work(settings: Settings, parent: int | None) -> None:
         leave_with_parent(parent, leave, settings.shutdown_timeout_seconds)
     from worker.app import running_worker  # a second of imports that no other command should wait for
 
+    spare_what_stays()  # before commands come: it takes a moment
+
     _on_signals(leaving.by_signal)
     async with AsyncExitStack() as stack:
         starting = asyncio.create_task(stack.enter_async_context(running_worker(settings)))
@@ -93,7 +95,6 @@ async def _work(settings: Settings, parent: int | None) -> None:
         await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():
             await starting
-            spare_what_stays()
             await asked
         else:  # asked to leave while still waiting for a service
             starting.cancel()

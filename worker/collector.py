@@ -1,4 +1,4 @@
-"""Keeps Python's garbage collector off what a started worker never lets go, and so off the way of the commands.
+"""Keeps Python's garbage collector off what a worker never lets go, and so off the way of the commands.
 
 For a whole process, by whoever runs one: never by a library, nor by a test with a worker in its own process.
 """

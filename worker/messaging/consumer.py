@@ -82,8 +82,8 @@ class Consumer:
             underlay = cast("aiormq.Channel", await self._channel.get_underlay_channel())
             consume: Any = self._subscriber.consume  # typed for aio-pika's message: `_as_it_came` reads ours for it
             tag = f"{self._name}{TAG_SEPARATOR}{token_hex(4)}"  # a broker's operator sees who it is
-            # Not `Queue.consume`: it makes a message and a task more of each delivery, as dear as a statement.
             self.settlement.is_released = False
+            # Not `Queue.consume`: it makes a message and a task more of each delivery, as dear as a statement.
             await underlay.basic_consume(self.queue, consume, consumer_tag=tag, arguments=self._arguments)
             self._tag = tag
 

@@ -6,6 +6,7 @@ requeued command would come back behind its successors.
 
 import asyncio
 import contextlib
+from typing import cast
 
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
@@ -109,4 +110,5 @@ class Settlement:
 async def _acknowledge(message: DeliveredMessage, *, multiple: bool = False) -> None:
     # The channel that brought it may be gone: then the command comes again, is found in the inbox and acked there.
     with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError):
-        await message.channel.basic_ack(message.delivery_tag or 0, multiple=multiple, wait=False)
+        tag = cast("int", message.delivery_tag)  # never 0: with `multiple`, AMQP takes that for every delivery
+        await message.channel.basic_ack(tag, multiple=multiple, wait=False)

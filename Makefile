@@ -39,7 +39,7 @@ drills: $(INSTALLED) ## Play an operator's worst nights, alerts included, with w
 	@$(BIN)/python -m tests.drills $(ARGS)
 
 .PHONY: bench
-bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (half an hour)
+bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (40 minutes)
 	@$(BIN)/python -m benchmarks --write docs $(ARGS)
 
 .PHONY: bench-quick

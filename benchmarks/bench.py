@@ -23,12 +23,14 @@ class Scale:
     commands: int
     rounds: int
     kind_rounds: int
+    """Of what is compared by larger factors than the noise."""
     concurrencies: tuple[int, ...]
     hand_written_processes: tuple[int, ...]
     batch_sizes: tuple[int, ...]
     batch_heroes: int
     """Enough that there are more commands than a worker has at work at once, also of the largest size."""
     calls: int
+    latency_rounds: int
     latency_seconds: float
     backlog: int
     old_rows: int
@@ -39,15 +41,16 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    commands=4000,
-    rounds=3,
+    commands=3000,
+    rounds=5,
     kind_rounds=2,
     concurrencies=(1, 8, 32, 100),
     hand_written_processes=(2, 3),
     batch_sizes=(10, 100, 1000),
     batch_heroes=60_000,
     calls=2000,
-    latency_seconds=30,
+    latency_rounds=3,
+    latency_seconds=15,
     backlog=200_000,
     old_rows=1_000_000,
 )
@@ -61,6 +64,7 @@ QUICK = Scale(
     batch_sizes=(1000,),
     batch_heroes=30_000,
     calls=100,
+    latency_rounds=1,
     latency_seconds=4,
     backlog=5000,
     old_rows=0,
@@ -76,6 +80,7 @@ SMOKE = Scale(
     batch_sizes=(10,),
     batch_heroes=2000,
     calls=20,
+    latency_rounds=1,
     latency_seconds=1.5,
     backlog=200,
     old_rows=500,

@@ -5,7 +5,8 @@ Invariant: a call that fails ends the measurement; a rate over failures would me
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from statistics import median
 from time import perf_counter
 
 
@@ -23,6 +24,11 @@ class Timing:
         """The percentiles of these durations."""
         ordered = sorted(seconds)
         return cls(per_second, *(percentile(ordered, share) * 1000 for share in (0.5, 0.95, 0.99)))
+
+    @classmethod
+    def middle(cls, timings: "Sequence[Timing]") -> "Timing":
+        """The median of each figure."""
+        return cls(*(median(figures) for figures in zip(*map(astuple, timings), strict=True)))
 
     def cells(self) -> tuple[str, ...]:
         """For a table: rate, and the percentiles in milliseconds."""

@@ -20,7 +20,8 @@ async def measure(bench: Bench) -> Section:
     async with bench.arena() as arena:
         bench.say(f"backlog: {count} commands")
         try:
-            _, marks = await watched(Turn(arena, WORKER, count, mark_every_seconds=_MARK_EVERY_SECONDS))
+            turn = Turn(arena, WORKER, count, mark_every_seconds=_MARK_EVERY_SECONDS, warm_up_share=1 / _TENTHS)
+            _, marks = await watched(turn)
         except WrongError as error:
             failed[WORKER.name] = str(error)
     return _section(count, marks, failed)

@@ -20,7 +20,7 @@ async def measure(bench: Bench) -> Section:
             bench.say(f"full tables: preparing {name}")
             arena = await stack.enter_async_context(bench.arena(old_rows))
             turns.append(Turn(arena, replace(WORKER, name=name), bench.scale.commands))
-        tally = await tournament(bench, turns, bench.scale.kind_rounds if rows else 0)
+        tally = await tournament(bench, turns, bench.scale.rounds if rows else 0)
     there = [name for name in names if name in tally.names]
     return Section(
         name="full_tables",

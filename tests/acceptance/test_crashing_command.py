@@ -1,6 +1,5 @@
 """A command that ends the process is set aside alone; whatever stood beside it is applied as if nothing had been."""
 
-import asyncio
 from itertools import count
 
 import pytest
@@ -10,7 +9,7 @@ from tests.harness.commands import create
 from tests.harness.crasher import CRASHED, FATAL, crasher
 from tests.harness.ledger import everything_heard
 from tests.harness.program import Program
-from tests.harness.stage import Stage
+from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire, document, reason_of
 
 MOST_CRASHES = 20
@@ -31,13 +30,15 @@ async def _until_all_have_an_event(stage: Stage, wire: Wire, commands: list[Comm
 async def _ended_before(program: Program, wire: Wire, missing: set[str]) -> bool:
     """The program ended before every command had an event."""
     seen = 0
-    while program.process.returncode is None:
+
+    async def is_over() -> bool:
+        nonlocal seen
         fresh, seen = wire.events[seen:], len(wire.events)
         missing.difference_update(document(message)["causationid"] for message in fresh)
-        if not missing:
-            return False
-        await asyncio.sleep(0.05)
-    return True
+        return not missing or program.process.returncode is not None
+
+    await eventually(is_over, "every command has an event, or the program ends", within_seconds=60)
+    return bool(missing)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from worker.entity import Entity
 from worker.observability.observed import Observed
 from worker.ours import OURS
 
+WORKER_ID = "worker-under-test"
+
 
 @asynccontextmanager
 async def tidy_worker(

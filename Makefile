@@ -7,6 +7,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .SUFFIXES:
+# Byte code is written where it is used first; without it each process that a test starts compiles all libraries anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := .venv/installed

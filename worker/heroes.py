@@ -15,6 +15,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    bindparam,
     delete,
     func,
     insert,
@@ -43,7 +44,15 @@ HERO = Table(
 )
 
 PUBLIC = (HERO.c.id, HERO.c.name, HERO.c.age, HERO.c.version, HERO.c.created_at, HERO.c.updated_at)
+_THIS = HERO.c.id == bindparam("hero_id")
+_EXPECTED = bindparam("expected_version", type_=Integer)
+_AS_EXPECTED = _EXPECTED.is_(None) | (HERO.c.version == _EXPECTED)
 _CREATE = insert(HERO).returning(*PUBLIC)
+_UPDATE = (  # sets what the parameters name besides
+    update(HERO).where(_THIS, _AS_EXPECTED).values(version=HERO.c.version + 1, updated_at=func.now()).returning(*PUBLIC)
+)
+_DELETE = delete(HERO).where(_THIS, _AS_EXPECTED).returning(*PUBLIC)
+_IS_THERE = select(HERO.c.id).where(_THIS)
 
 
 async def create(session: AsyncSession, data: CreateHeroData) -> Handled:
@@ -55,10 +64,8 @@ async def create(session: AsyncSession, data: CreateHeroData) -> Handled:
 
 async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
     """The hero has the new values and the next version."""
-    wanted = _wanted(data.hero_id, data.expected_version)
-    values: dict[str, Any] = {**data.changes, "version": HERO.c.version + 1, "updated_at": func.now()}
-    statement = update(HERO).where(*wanted).values(values).returning(*PUBLIC)
-    row = (await session.execute(statement)).one_or_none()
+    values = {"hero_id": data.hero_id, "expected_version": data.expected_version, **data.changes}
+    row = (await session.execute(_UPDATE, values)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
     return [fact("hero.updated", row, changed=sorted(data.changes))]
@@ -66,8 +73,8 @@ async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
 
 async def apply_delete(session: AsyncSession, data: DeleteHeroData) -> Handled:
     """The hero is gone; the fact tells how it was last."""
-    statement = delete(HERO).where(*_wanted(data.hero_id, data.expected_version)).returning(*PUBLIC)
-    row = (await session.execute(statement)).one_or_none()
+    values = {"hero_id": data.hero_id, "expected_version": data.expected_version}
+    row = (await session.execute(_DELETE, values)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)
     return [fact("hero.deleted", row)]
@@ -87,15 +94,9 @@ async def last_change(session: AsyncSession, keys: Sequence[str]) -> datetime | 
     return changed
 
 
-def _wanted(hero_id: int, expected_version: int | None) -> tuple[Any, ...]:
-    if expected_version is None:
-        return (HERO.c.id == hero_id,)
-    return HERO.c.id == hero_id, HERO.c.version == expected_version
-
-
 async def _refusal(session: AsyncSession, hero_id: int, expected_version: int | None) -> Rejection:
     """Why no row matched: asked only then, so that the usual command takes one statement."""
-    there = await session.scalar(select(HERO.c.id).where(HERO.c.id == hero_id))
+    there = await session.scalar(_IS_THERE, {"hero_id": hero_id})
     return missing(hero_id) if there is None or expected_version is None else conflict(hero_id, expected_version)
 
 

@@ -11,7 +11,8 @@ import orjson
 ALLOWED = {"name", "secret_name", "age"}
 _PUBLIC = " RETURNING id, name, age, version, created_at, updated_at"
 _CREATE = "INSERT INTO hero (name, secret_name, age) VALUES ($1::VARCHAR, $2::VARCHAR, $3::INTEGER)" + _PUBLIC  # noqa: S608 - all ours
-_DELETE = "DELETE FROM hero WHERE id = $1::BIGINT" + _PUBLIC  # noqa: S608 - all ours
+_THIS = " WHERE id = $1::BIGINT AND ($2::INTEGER IS NULL OR version = $2::INTEGER)" + _PUBLIC
+_DELETE = "DELETE FROM hero" + _THIS  # noqa: S608 - all ours
 _EVENTS = {"hero.create": "hero.created", "hero.update": "hero.updated", "hero.delete": "hero.deleted"}
 
 
@@ -37,12 +38,13 @@ def statement(command: dict[str, Any]) -> tuple[str, tuple[Any, ...]]:
     data = command["data"]
     if command["type"] == "hero.create":
         return _CREATE, (data["name"], data["secret_name"], data.get("age"))
+    which = (data["hero_id"], data.get("expected_version"))
     if command["type"] == "hero.delete":
-        return _DELETE, (data["hero_id"],)
+        return _DELETE, which
     changes = data["changes"]
-    sets = ", ".join(f"{name} = ${place}" for place, name in enumerate(changes, 2))
-    update = f"UPDATE hero SET {sets}, version = version + 1, updated_at = now() WHERE id = $1::BIGINT{_PUBLIC}"  # noqa: S608 - names are checked
-    return update, (data["hero_id"], *changes.values())
+    sets = ", ".join(f"{name} = ${place}" for place, name in enumerate(changes, 3))
+    update = f"UPDATE hero SET {sets}, version = version + 1, updated_at = now(){_THIS}"  # noqa: S608 - names are checked
+    return update, (*which, *changes.values())
 
 
 def event_of(command: dict[str, Any], row: Any, now: Any) -> dict[str, Any]:

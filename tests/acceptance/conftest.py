@@ -20,13 +20,6 @@ async def worker(stage: Stage) -> AsyncIterator[Worker]:
 
 
 @pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def one_wire(stage: Stage) -> AsyncIterator[Wire]:
-    """One connection for all tests of a module: where they are many and small."""
-    async with Wire.connected(stage) as connected:
-        yield connected
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
 async def handlers(stage: Stage) -> AsyncIterator[Handlers]:
     """One worker for all tests of a module, with handlers that they direct."""
     directed = Handlers()

@@ -4,7 +4,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import aio_pika
@@ -12,7 +12,8 @@ from aio_pika.abc import AbstractChannel, AbstractIncomingMessage, ConsumerTag
 
 from contracts.envelope import CONTENT_TYPE, Command
 from tests.harness.stage import Stage, eventually
-from tests.harness.wire import COMMANDS, DEAD_LETTERS
+from tests.harness.wire import COMMANDS, DEAD_LETTERS, reason_of
+from tests.harness.workers import WORKER_ID
 
 
 @dataclass(frozen=True)
@@ -97,3 +98,18 @@ async def everything_in(channel: AbstractChannel, queue: str, count: int = 1) ->
 def lines(output: str) -> Sequence[dict[str, Any]]:
     """JSON lines."""
     return [json.loads(line) for line in output.splitlines()]
+
+
+def checked(letter: AbstractIncomingMessage, reason: str, routing_key: str = "00") -> str:
+    """The letter carries all that §3 of the design asks for; its detail."""
+    assert reason_of(letter) == reason
+    detail = letter.headers["x-dead-letter-detail"]
+    assert isinstance(detail, str)
+    assert 0 < len(detail.encode()) <= 2048
+    set_aside_at = datetime.fromisoformat(str(letter.headers["x-dead-lettered-at"]))
+    assert abs(datetime.now(UTC) - set_aside_at) < timedelta(minutes=2)
+    assert letter.headers["x-original-exchange"] == "heroes.commands"
+    assert letter.headers["x-original-routing-key"] == routing_key
+    assert letter.headers["x-worker"] == WORKER_ID
+    assert letter.delivery_mode == 2
+    return detail

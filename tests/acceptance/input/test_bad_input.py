@@ -11,21 +11,12 @@ import pytest_asyncio
 from aio_pika.abc import AbstractIncomingMessage
 
 from contracts.channels import SLOTS
-from tests.harness.bad_commands import BAD, SECRET, Case, checked
+from tests.harness.bad_commands import BAD
+from tests.harness.cases import CREATED, SECRET, Case
+from tests.harness.letters import checked
 from tests.harness.wire import Wire, document, reason_of
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-
-CREATED, REFUSED = "hero.created", "hero.command_rejected"
-
-
-@pytest.fixture
-def wire(one_wire: Wire) -> Wire:
-    """It has heard nothing yet; the tests leave nothing under way for each other."""
-    one_wire.events.clear()
-    one_wire.letters.clear()
-    return one_wire
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,22 +7,11 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.bad_commands import ABSENT, GOOD_DATA, HUGE, LIMIT, NOBODY, attributes_of
+from tests.harness.cases import ABSENT, CREATED, GOOD_DATA, HUGE, LIMIT, NOBODY, REFUSED, attributes_of
 from tests.harness.commands import spliced
 from tests.harness.wire import Wire
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-
-CREATED, REFUSED = "hero.created", "hero.command_rejected"
-
-
-@pytest.fixture
-def wire(one_wire: Wire) -> Wire:
-    """It has heard nothing yet; the tests leave nothing under way for each other."""
-    one_wire.events.clear()
-    one_wire.letters.clear()
-    return one_wire
 
 
 def _odd() -> Iterator[tuple[str, bytes, str, dict[str, Any]]]:

@@ -10,22 +10,12 @@ import pytest
 from pamqp import encode
 from yarl import URL
 
-from tests.harness.bad_commands import attributes_of, checked
+from tests.harness.cases import CREATED, attributes_of
+from tests.harness.letters import checked
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire, document, reason_of
 
 pytestmark = pytest.mark.usefixtures("worker")
-
-
-CREATED, REFUSED = "hero.created", "hero.command_rejected"
-
-
-@pytest.fixture
-def wire(one_wire: Wire) -> Wire:
-    """It has heard nothing yet; the tests leave nothing under way for each other."""
-    one_wire.events.clear()
-    one_wire.letters.clear()
-    return one_wire
 
 
 async def test_properties_that_would_harm_a_letter_move_to_headers_and_the_others_stay(

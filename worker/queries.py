@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, bindparam, func, select
 
 from contracts.queries import GetHeroData, ListHeroesData
 from worker.heroes import HERO, PUBLIC, missing, public
@@ -15,12 +15,13 @@ from worker.outcomes import Fact, Rejection
 from worker.persistence.database import Answer, Sessions
 
 _KNOWN = (*PUBLIC, HERO.c.secret_name)
+_THIS = select(*_KNOWN).where(HERO.c.id == bindparam("hero_id"))
 
 
 async def get(sessions: Sessions, data: GetHeroData) -> Fact | Rejection:
     """The hero, or that there is none."""
     async with sessions() as session:
-        row = (await session.execute(select(*_KNOWN).where(HERO.c.id == data.hero_id))).one_or_none()
+        row = (await session.execute(_THIS, {"hero_id": data.hero_id})).one_or_none()
     if row is None:
         return missing(data.hero_id)
     return Fact("hero.get.reply", str(row.id), {"hero": _known(row)})

@@ -6,7 +6,20 @@ A handler runs in the caller's transaction: it never commits and never publishes
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, Identity, PrimaryKeyConstraint, Table, Text, false, insert, update
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Identity,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    bindparam,
+    false,
+    insert,
+    true,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.missions import FinishMissionData, PlanMissionData
@@ -23,18 +36,24 @@ MISSION = Table(
     PrimaryKeyConstraint("id", name="pk_mission"),
 )
 _PUBLIC = (MISSION.c.id, MISSION.c.title, MISSION.c.finished)
+_PLAN = insert(MISSION).returning(*_PUBLIC)  # built once, not for each command
+_FINISH = (
+    update(MISSION)
+    .where(MISSION.c.id == bindparam("mission_id"), ~MISSION.c.finished)
+    .values(finished=true())
+    .returning(*_PUBLIC)
+)
 
 
 async def plan(session: AsyncSession, data: PlanMissionData) -> Handled:
     """There is a new mission."""
-    row = (await session.execute(insert(MISSION).values(title=data.title).returning(*_PUBLIC))).one()
+    row = (await session.execute(_PLAN, {"title": data.title})).one()
     return [_fact("mission.planned", row)]
 
 
 async def finish(session: AsyncSession, data: FinishMissionData) -> Handled:
     """The mission is done; only once."""
-    open_one = update(MISSION).where(MISSION.c.id == data.mission_id, ~MISSION.c.finished)
-    row = (await session.execute(open_one.values(finished=True).returning(*_PUBLIC))).one_or_none()
+    row = (await session.execute(_FINISH, {"mission_id": data.mission_id})).one_or_none()
     if row is None:
         return Rejection("no_open_mission", f"there is no open mission {data.mission_id}", str(data.mission_id))
     return [_fact("mission.finished", row)]

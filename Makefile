@@ -49,7 +49,7 @@ bench-quick: $(BENCHED) ## The same in two minutes, for the terminal only
 	@$(BIN)/python -m benchmarks --quick $(ARGS)
 
 .PHONY: guard
-guard: $(INSTALLED) ## Fail if the worker has become slow beside a hand-written loop (a minute)
+guard: $(INSTALLED) ## Fail if the worker has become slow beside a hand-written loop (two minutes)
 	@$(BIN)/python -m benchmarks.guard $(ARGS)
 
 .PHONY: lint

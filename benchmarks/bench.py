@@ -23,7 +23,7 @@ class Scale:
     commands: int
     rounds: int
     kind_rounds: int
-    """Of what is compared by larger factors than the noise."""
+    """Of updates, deletes and batches."""
     concurrencies: tuple[int, ...]
     hand_written_processes: tuple[int, ...]
     batch_sizes: tuple[int, ...]
@@ -43,7 +43,7 @@ FULL = Scale(
     name="full",
     commands=3000,
     rounds=5,
-    kind_rounds=2,
+    kind_rounds=3,
     concurrencies=(1, 8, 32, 100),
     hand_written_processes=(2, 3),
     batch_sizes=(10, 100, 1000),

@@ -62,7 +62,8 @@ UNWATCHED = Contestant("worker, nobody looking on", ("-m", "benchmarks.unwatched
 HAND_WRITTEN = Contestant(
     "hand-written",
     ("-m", "benchmarks.hand_written"),
-    leaves_out="batches, order among commands in hand, retries, outages, dead letters, figures and logs",
+    leaves_out="batches, order among commands in hand, rejections, reused ids, expiry, retries, outages, dead letters,"
+    " figures and logs",
 )
 
 

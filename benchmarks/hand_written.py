@@ -28,7 +28,10 @@ CLAIM = (
 )
 RECORD = "UPDATE inbox SET outcome = 'applied', events = $1::JSON WHERE command_id = $2::UUID"
 OWED = "SELECT events FROM inbox WHERE command_id = $1::UUID AND published_at IS NULL"
-MARK = "UPDATE inbox SET published_at = now() WHERE command_id = any($1::UUID[]) AND published_at IS NULL"
+MARK = (
+    "UPDATE inbox SET published_at = now() FROM unnest($1::UUID[], $2::TEXT[]) AS done(id, mark)"
+    " WHERE command_id = done.id AND published_at IS NULL AND coalesce(events -> 0 ->> 'id', '') = done.mark"
+)
 TIMEOUTS = {"statement_timeout": "5000", "lock_timeout": "2000", "idle_in_transaction_session_timeout": "10000"}
 MARK_EVERY_SECONDS = 0.1
 
@@ -39,23 +42,22 @@ class Loop:
     def __init__(self, pool: Any, events: aiormq.Channel) -> None:
         self._pool = pool
         self._events = events
-        self._unmarked: list[str] = []
+        self._unmarked: dict[str, str] = {}
 
     async def handle(self, message: DeliveredMessage) -> None:
         """One delivery, in the task that aiormq makes for it: transaction, confirmed event, ack."""
         command = decoded(message.body)
         body = await self._applied(command)
         if body is not None:
-            await self._publish(body, command)
-            self._unmarked.append(command["id"])
+            self._unmarked[command["id"]] = await self._publish(body, command)
         assert message.delivery_tag is not None
         await message.channel.basic_ack(message.delivery_tag, wait=False)
 
     async def mark(self) -> None:
         """Rows of confirmed events say so."""
         if self._unmarked:
-            group, self._unmarked = self._unmarked, []
-            await self._pool.execute(MARK, group)
+            group, self._unmarked = self._unmarked, {}
+            await self._pool.execute(MARK, [*group], [*group.values()])
 
     async def _applied(self, command: dict[str, Any]) -> bytes | None:
         canonical = orjson.dumps(command["data"], option=orjson.OPT_SORT_KEYS)
@@ -71,8 +73,8 @@ class Loop:
             await connection.execute(RECORD, f"[{body.decode()}]", command["id"])
             return body
 
-    async def _publish(self, body: bytes, command: dict[str, Any]) -> None:
-        event = orjson.loads(body)
+    async def _publish(self, body: bytes, command: dict[str, Any]) -> str:
+        event: dict[str, Any] = orjson.loads(body)
         properties = aiormq.spec.Basic.Properties(
             content_type=CONTENT_TYPE,
             delivery_mode=2,
@@ -85,6 +87,7 @@ class Loop:
         await self._events.basic_publish(
             body, exchange=EVENTS, routing_key=event["type"], properties=properties, wait=False
         )
+        return str(event["id"])
 
 
 async def _no_reset(_: Any) -> None:

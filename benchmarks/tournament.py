@@ -1,6 +1,7 @@
 """Rounds in which everybody takes turns on the same work, so that a slow minute of the machine hits all alike.
 
-Invariant: each round begins with somebody else, ratios are taken within a round, and only then the median.
+Invariant: each round goes the other way than the one before, so that neighbours stay neighbours and nobody is always
+first; ratios are taken within a round, and only then the median.
 """
 
 from collections.abc import Sequence
@@ -65,9 +66,8 @@ async def tournament(bench: Bench, turns: Sequence[Turn], rounds: int) -> Tally:
     tally = Tally()
     playing = [one for one in turns if not _is_left_out(one.contestant, tally)]
     for number in range(rounds):
-        shift = number * len(playing) // rounds
         figures: dict[str, Figure] = {}
-        for one in (*playing[shift:], *playing[:shift]):
+        for one in playing if number % 2 == 0 else playing[::-1]:
             name = label(one)
             try:
                 figure, _ = await watched(one)

@@ -48,7 +48,7 @@ _THIS = HERO.c.id == bindparam("hero_id")
 _EXPECTED = bindparam("expected_version", type_=Integer)
 _AS_EXPECTED = _EXPECTED.is_(None) | (HERO.c.version == _EXPECTED)
 _CREATE = insert(HERO).returning(*PUBLIC)
-_UPDATE = (  # sets what the parameters name besides
+_UPDATE = (  # sets what the parameters name besides; one that is no column would be passed over in silence
     update(HERO).where(_THIS, _AS_EXPECTED).values(version=HERO.c.version + 1, updated_at=func.now()).returning(*PUBLIC)
 )
 _DELETE = delete(HERO).where(_THIS, _AS_EXPECTED).returning(*PUBLIC)
@@ -64,7 +64,7 @@ async def create(session: AsyncSession, data: CreateHeroData) -> Handled:
 
 async def apply_update(session: AsyncSession, data: UpdateHeroData) -> Handled:
     """The hero has the new values and the next version."""
-    values = {"hero_id": data.hero_id, "expected_version": data.expected_version, **data.changes}
+    values = {**data.changes, "hero_id": data.hero_id, "expected_version": data.expected_version}
     row = (await session.execute(_UPDATE, values)).one_or_none()
     if row is None:
         return await _refusal(session, data.hero_id, data.expected_version)

@@ -63,8 +63,8 @@ class Run:
 
     def _lines(self) -> Iterator[str]:
         yield "# Performance"
-        yield "\nWritten by the command below, figures and all. Every part takes turns in one run on the same machine:"
-        yield "read the ratios, the rates are the machine's.\n"
+        yield "\nWritten by the command below, figures and all. What is compared in a table takes turns on the same"
+        yield "machine: read the ratios, the rates are the machine's.\n"
         yield f"```console\n$ {self.command}\n```\n"
         yield from (f"- {line}" for line in self.machine.lines())
         if self.machine.was_busy:

@@ -37,7 +37,8 @@ async def measure(bench: Bench) -> Section:
     return Section(
         name="http",
         title="FastAPI + SQLModel over HTTP",
-        says=f"One uvicorn process. It leaves out: {HTTP.leaves_out}. The client runs in a process beside it.",
+        says=f"One uvicorn process. It leaves out: {HTTP.leaves_out}. Its client runs beside it and needs a part of the"
+        " same cores.",
         head=("request", "answers/s", "p50 ms", "p95 ms", "p99 ms"),
         rows=tuple((name, *timing.cells()) for name, timing in timings.items()),
         figures={"timings": timings, "creates_per_second": max(creates, default=nan)},

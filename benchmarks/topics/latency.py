@@ -25,9 +25,10 @@ async def measure(bench: Bench) -> Section:
     failed: dict[str, str] = {}
     async with bench.arena() as arena:
         try:
-            rounds.extend([await _round(bench, arena, at) for at in range(bench.scale.latency_rounds)])
+            for at in range(bench.scale.latency_rounds):
+                rounds.append(await _round(bench, arena, at))  # noqa: PERF401 - what was measured before a failure stays
         except WrongError as error:
-            failed[WORKER.name] = str(error)
+            failed["a round"] = str(error)
     timings = {one.name: Timing.middle([each[one.name] for each in rounds]) for one in _BOTH if rounds}
     return Section(
         name="latency",

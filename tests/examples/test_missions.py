@@ -38,6 +38,11 @@ async def worker(corner: Stage, house: Path) -> AsyncIterator[Program]:
         assert await program.ended() == 0, program.output
 
 
+def test_the_handler_in_the_readme_is_the_one_in_the_file() -> None:
+    shown = (MISSIONS.parent / "README.md").read_text().split("```python\n")[1].split("```")[0]
+    assert shown in (MISSIONS / "worker" / "missions.py").read_text()
+
+
 @asynccontextmanager
 async def listening(stage: Stage) -> AsyncIterator[Wire]:
     """Everything that comes out, from now on."""

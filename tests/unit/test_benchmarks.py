@@ -10,7 +10,7 @@ from benchmarks.calls import Timing, percentile, timed
 from benchmarks.contestants import WORKER, Contestant
 from benchmarks.field import HTTP, PEERS, hand_written
 from benchmarks.goals import Goal, goals
-from benchmarks.guard import FLOOR, verdict
+from benchmarks.guard import FLOOR, MEASURED, verdict
 from benchmarks.race import Figure
 from benchmarks.report.machine import Machine
 from benchmarks.report.page import Run, table
@@ -37,20 +37,19 @@ def section(**changes: object) -> Section:
 
 
 def test_the_guard_fails_for_a_ratio_below_the_floor() -> None:
-    fast_enough, sentence = verdict([FLOOR - 0.01] * 5)
+    fast_enough, sentence = verdict("create", [FLOOR - 0.01] * 5)
     assert not fast_enough
     assert f"the floor is {FLOOR:.2f}" in sentence
 
 
 def test_a_regression_of_a_third_from_what_was_measured_does_not_pass_the_guard() -> None:
-    measured = 0.5
-    assert verdict([measured])[0]
-    assert not verdict([measured * (1 - 0.35)])[0]
+    assert verdict("create", [MEASURED])[0]
+    assert not verdict("create", [MEASURED * 2 / 3])[0]
 
 
 def test_one_slow_round_does_not_fail_the_guard_and_one_fast_round_does_not_save_it() -> None:
-    assert verdict([0.5, 0.1, 0.5])[0]
-    assert not verdict([0.2, 0.9, 0.2])[0]
+    assert verdict("create", [0.5, 0.1, 0.5])[0]
+    assert not verdict("create", [0.2, 0.9, 0.2])[0]
 
 
 def test_a_ratio_is_taken_within_a_round_so_that_a_slow_minute_hits_both() -> None:
@@ -140,6 +139,15 @@ def test_goals_find_their_figures() -> None:
         }
     )
     assert {goal.verdict for goal in found} == {"reached"}
+
+
+def test_a_backlog_that_becomes_slower_misses_its_goal_and_one_slow_tenth_does_not() -> None:
+    def verdict_of(*rates: float) -> str:
+        (goal,) = (one for one in goals({"backlog": {"rates": list(rates)}}) if "backlog, of the first" in one.says)
+        return goal.verdict
+
+    assert verdict_of(10, 10, 10, 10, 10, 10, 8, 8, 10) == "missed"
+    assert verdict_of(10, 10, 10, 10, 10, 10, 10, 10, 5) == "reached"
 
 
 def test_a_chart_is_well_formed_whatever_the_names_and_values() -> None:

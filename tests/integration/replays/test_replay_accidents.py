@@ -1,28 +1,18 @@
 """Whatever dies half way through a replay: nothing is lost, no effect is doubled, no end stays untold."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 
 from tests.harness.commands import create
-from tests.harness.failing import BROKEN, REPLAY, becomes, failing_worker, given_up, heroes_called
+from tests.harness.failing import BROKEN, REPLAY, becomes, given_up, heroes_called
 from tests.harness.letters import Pigeonhole
 from tests.harness.press import DONE, Press
 from tests.harness.stage import Stage, eventually
 from worker.app import Worker
 from worker.persistence.marker import Marker
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def worker(stage: Stage) -> AsyncIterator[Worker]:
-    """At work, with handlers that fail at what is broken."""
-    async with failing_worker(stage) as running:
-        yield running
-
 
 WINDOWS = {
     "before the row is taken back": "import worker.operations.dead_letters.replaying as r; r.release = DIE",

@@ -1,26 +1,17 @@
 """`heroes dead-letters replay` with a worker at work: one effect for each command, and none overtakes a newer one."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import aio_pika
-import pytest_asyncio
 
 from tests.harness.commands import create, update
-from tests.harness.failing import BROKEN, REPLAY, becomes, failing_worker, given_up, heroes_called, send
+from tests.harness.failing import BROKEN, REPLAY, becomes, given_up, heroes_called, send
 from tests.harness.letters import Pigeonhole
 from tests.harness.press import DONE, REFUSED, Press
 from tests.harness.stage import Stage
 from worker.app import Worker
-
-
-@pytest_asyncio.fixture(loop_scope="session", scope="module")
-async def worker(stage: Stage) -> AsyncIterator[Worker]:
-    """At work, with handlers that fail at what is broken."""
-    async with failing_worker(stage) as running:
-        yield running
 
 
 async def test_a_replayed_letter_takes_effect_as_the_command_that_it_was(

@@ -22,6 +22,13 @@ BEGIN, END = "<!-- written by the model -->", "<!-- end of the model -->"
 _DAYS = 7
 _RATES = (100, 1000, 5000)
 _MEMORIES_GB = (8, 32, 128)
+_MEANS = {
+    "usable_share": "of a server's cores; above it queues grow",
+    "commits_for_one_fsync": "commits that share one flush under load",
+    "queue_per_second": "commands/s through one quorum queue, which is one core",
+    "node_factor": "times the broker's CPU, summed over three nodes",
+    "stored_overhead": "bytes in the event log for each byte of an event",
+}
 
 
 def tables(points: Points) -> Iterator[str]:
@@ -32,7 +39,8 @@ def tables(points: Points) -> Iterator[str]:
         value = getattr(points, field.name)
         yield f"| {field.name.replace('_', ' ')} | {number(value)} | {_origin(field.name, value)} |"
     for field in fields(ASSUMED):
-        yield f"| {field.name.replace('_', ' ')} | {getattr(ASSUMED, field.name):g} | assumed |"
+        value = f"{getattr(ASSUMED, field.name):,g}".replace(",", " ")
+        yield f"| {field.name.replace('_', ' ')} | {value} | assumed: {_MEANS[field.name]} |"
     cores = "workers | database cores | broker cores"
     yield f"\n| installation | {cores} | commands/s | first wall | then | one more worker |"
     yield "|---|---:|---:|---:|---:|---|---|---|"

@@ -64,7 +64,8 @@ class Run:
     def _lines(self) -> Iterator[str]:
         yield "# Performance"
         yield "\nWritten by the command below, figures and all. What is compared in a table takes turns on the same"
-        yield "machine: read the ratios, the rates are the machine's.\n"
+        yield "machine: read the ratios, the rates are the machine's, which may be another one in the next table."
+        yield "A rate is the median of its rounds, a ratio the median of the rounds' ratios.\n"
         yield f"```console\n$ {self.command}\n```\n"
         yield from (f"- {line}" for line in self.machine.lines())
         if self.machine.was_busy:
@@ -74,7 +75,8 @@ class Run:
         for section in self.sections:
             yield from _section(section)
         yield "\nEverything, round by round: [figures.json](performance/figures.json). What it means for larger"
-        yield "installations: [scaling.md](scaling.md)."
+        yield "installations: [scaling.md](scaling.md). Where a command's time goes, what was tried, and what a missed"
+        yield "goal means: [speed.md](speed.md)."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire
-from worker.local import Services, local_services
+from worker.local import LocalServicesError, Services, local_services
 from worker.local.__main__ import variables
 from worker.operations import prepare
 
@@ -25,7 +25,10 @@ _FOR_ALL = ExitStack()
 def pytest_sessionstart(session: pytest.Session) -> None:
     """The processes that xdist is about to start find the services in their environment."""
     if session.config.getoption("numprocesses", None):
-        found = _FOR_ALL.enter_context(local_services(os.environ))
+        try:
+            found = _FOR_ALL.enter_context(local_services(os.environ))
+        except LocalServicesError as error:
+            raise pytest.UsageError(str(error)) from None
         os.environ |= {**variables(found), "HEROES_LOCAL_SERVICES": "env"}
 
 

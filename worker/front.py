@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from importlib.resources import files
 
 from worker.assembly import Worker
-from worker.observability.http import NOT_FOUND, OK, UNAVAILABLE, HttpServer, Page, Query
+from worker.observability.http import ELSEWHERE, NOT_FOUND, OK, UNAVAILABLE, HttpServer, Page, Query
 from worker.observability.metrics import CONTENT_TYPE
 from worker.observability.observed import Observed
 from worker.ops.board import Board
@@ -25,6 +25,7 @@ class Front:
         self._board = Board(settings, observed)
         self._worker: Worker | None = None
         pages = {
+            "/": _to_the_page_for_eyes,
             "/readyz": self._readyz,
             "/metrics": self._exposition,
             "/asyncapi": self._asyncapi,
@@ -72,3 +73,7 @@ class Front:
         if not document.is_file():
             return Page.of({"status": "this worker was built without its contract"}, NOT_FOUND)
         return Page(document.read_bytes())
+
+
+async def _to_the_page_for_eyes(_: Query) -> Page:
+    return Page.of({"see": "/ops"}, ELSEWHERE, location="/ops")

@@ -17,6 +17,7 @@ from contracts.client.errors import (
     CommandDeadLetteredError,
     CommandRejectedError,
     NotConfirmedError,
+    NotPreparedError,
     OutcomeTimeoutError,
     QueryFailedError,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "CommandRejectedError",
     "HeroesClient",
     "NotConfirmedError",
+    "NotPreparedError",
     "OutcomeTimeoutError",
     "QueryFailedError",
 ]

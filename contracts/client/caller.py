@@ -11,8 +11,8 @@ from uuid import uuid4
 from weakref import WeakValueDictionary
 
 from contracts.channels import COMMANDS, QUERIES
-from contracts.client.errors import NotConfirmedError, OutcomeTimeoutError, QueryFailedError
-from contracts.client.link import Link, Lost, Refused, Session
+from contracts.client.errors import NotConfirmedError, NotPreparedError, OutcomeTimeoutError, QueryFailedError
+from contracts.client.link import Link, Lost, NoExchange, Refused, Session
 from contracts.envelope import Command, Query
 
 _NO_ANSWER = "the connection was lost, or the broker did not answer in time"
@@ -81,7 +81,11 @@ class Caller:
             try:
                 return await self._answered(send, reply)
             except TimeoutError:
-                raise QueryFailedError("timeout", "no worker answered in time: ask again") from None
+                raise QueryFailedError(
+                    "timeout", "no worker answered in time: is one at work? Asking again is safe"
+                ) from None
+            except NoExchange as missing:
+                raise QueryFailedError("unprepared", str(missing)) from None
             except Refused as refused:
                 raise QueryFailedError("unavailable", str(refused)) from None
 
@@ -99,6 +103,8 @@ class Caller:
                     return session
         except TimeoutError:
             raise NotConfirmedError(command.id, _NO_ANSWER) from None
+        except NoExchange as missing:
+            raise NotPreparedError(command.id, str(missing)) from None
         except Refused as refused:
             raise NotConfirmedError(command.id, str(refused)) from None
 

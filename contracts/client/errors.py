@@ -13,6 +13,10 @@ class NotConfirmedError(ClientError):
         self.command_id = command_id
 
 
+class NotPreparedError(NotConfirmedError):
+    """The broker lacks the exchange that `heroes setup` declares. It does not have the command."""
+
+
 class OutcomeTimeoutError(ClientError):
     """The broker has the command, and no outcome came in time: unknown. Resending the same command is safe."""
 
@@ -44,7 +48,8 @@ class CommandDeadLetteredError(ClientError):
 
 
 class QueryFailedError(ClientError):
-    """There is no answer: `hero_not_found`, `invalid_query`, `unavailable`, or `timeout` if nobody answered."""
+    """There is no answer: `hero_not_found`, `invalid_query`, `unavailable`, `unprepared` if the broker lacks
+    the exchange, or `timeout` if nobody answered."""
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(f"{code}: {detail}")

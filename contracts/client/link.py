@@ -37,6 +37,10 @@ class Refused(Exception):  # noqa: N818 - never leaves this package
     """The broker answered, and it was a no: sending again at once would not help."""
 
 
+class NoExchange(Refused):
+    """Nobody has run `heroes setup` there."""
+
+
 class Lost(Exception):  # noqa: N818 - never leaves this package
     """The connection or its channel is gone; whether the message arrived is unknown."""
 
@@ -74,7 +78,7 @@ class Session:
                 raise
             raise Lost("the connection was lost") from error  # nobody cancelled us: it died under a confirm
         except aiormq.exceptions.ChannelNotFoundEntity as error:
-            raise Refused(f"there is no exchange {exchange}: run heroes setup") from error
+            raise NoExchange(f"there is no exchange {exchange}: run heroes setup") from error
         except (aiormq.exceptions.PublishError, aiormq.exceptions.DeliveryError, *REFUSALS) as error:
             raise Refused(f"{type(error).__name__} at exchange {exchange}") from error
         except CONNECTION_EXCEPTIONS as error:

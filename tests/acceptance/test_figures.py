@@ -133,6 +133,11 @@ async def test_the_contract_is_served_as_it_stands_in_the_repository(site: Site)
     assert answer.json() == json.loads(CONTRACT.read_bytes())
 
 
+async def test_the_bare_address_leads_to_the_page_for_eyes(site: Site) -> None:
+    answer = await site.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/ops")
+
+
 async def test_it_is_not_ready_while_a_queue_is_gone_and_names_it(site: Site, stage: Stage, wire: Wire) -> None:
     gone = command_queues()[3]
     await wire.channel.queue_delete(gone)

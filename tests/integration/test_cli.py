@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
@@ -155,9 +157,11 @@ async def test_get_and_list_show_heroes_as_the_worker_knows_them(press: Press, s
     (await press.run(environment, "get", "0")).ends(USAGE, "hero_id")
 
 
-async def test_get_says_when_nobody_answers(press: Press, fresh: Stage) -> None:
+async def test_get_says_what_is_not_set_up_and_when_nobody_answers(press: Press, fresh: Stage) -> None:
+    (await press.run(fresh.environment(), "get", "1")).ends(UNPREPARED, "no exchange heroes.queries: run heroes setup")
+    (await press.run(fresh.environment(), "setup", "--broker")).ends(DONE)
     said = await press.run(fresh.environment(), "get", "1", "--timeout-seconds", "0.5")
-    said.ends(UNREACHABLE)
+    said.ends(UNREACHABLE, "no worker answered in time: is one at work?")
 
 
 async def test_a_batch_file_takes_effect_once_however_often_it_is_sent(
@@ -278,7 +282,9 @@ async def test_send_without_any_broker_named_says_so(press: Press) -> None:
 
 
 async def test_send_to_a_broker_that_is_not_set_up_says_so(press: Press, fresh: Stage) -> None:
-    (await press.run(fresh.environment(), "send", "delete", "1")).ends(UNREACHABLE, "was not confirmed")
+    (await press.run(fresh.environment(), "send", "delete", "1")).ends(
+        UNPREPARED, "was not confirmed", "run heroes setup"
+    )
 
 
 @pytest.mark.parametrize(("old", "new"), [("@", "x@"), ("/tests_", "/no_such_")])
@@ -287,3 +293,12 @@ async def test_send_with_a_wrong_password_or_virtual_host_is_a_wrong_setting(
 ) -> None:
     url = stage.rabbitmq_url.replace(old, new, 1)
     (await press.run({"HEROES_RABBITMQ_URL": url}, "send", "delete", "1")).ends(USAGE, "HEROES_RABBITMQ_URL")
+
+
+@pytest.mark.parametrize("library", ["typer", "sqlalchemy"])
+def test_a_program_that_came_without_the_worker_says_what_to_install(library: str) -> None:
+    """The client alone brings the `heroes` program, too."""
+    script = f"import sys; sys.modules[{library!r}] = None; from worker.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)  # noqa: S603 - our own line
+    assert (ended.returncode, ended.stdout) == (USAGE, "")
+    assert ended.stderr == f"{library} is missing, which comes with the worker: pip install '.[worker]'\n"

@@ -51,6 +51,13 @@ def store() -> Iterator[PrivatePostgres]:
 
 
 @pytest.fixture
+def heard() -> Iterator[str]:
+    """Somebody takes connections there, and that is all."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"amqp://ann:secret@127.0.0.1:{listening.getsockname()[1]}/v"
+
+
+@pytest.fixture
 def services(broker: PrivateRabbitMQ, store: PrivatePostgres) -> Services:
     return Services(broker.url, store.url, broker.management_url, "private")
 
@@ -150,9 +157,9 @@ def test_the_command_brings_a_second_pair_and_a_ctrl_c_leaves_nothing(services: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_however_the_owner_ends_its_servers_end_with_it(number: signal.Signals) -> None:
+def test_however_the_owner_ends_its_servers_end_with_it(number: signal.Signals, heard: str) -> None:
     """Even by SIGKILL, which leaves the owner no time to do it."""
-    env = {"HEROES_RABBITMQ_URL": RABBITMQ, "DOCKER_HOST": f"tcp://127.0.0.1:{free_ports(1)[0]}"}
+    env = {"HEROES_RABBITMQ_URL": heard, "DOCKER_HOST": f"tcp://127.0.0.1:{free_ports(1)[0]}"}
     with _command("-c", HOLD, env=env) as owner:
         assert owner.stdout is not None
         while "up" not in owner.stdout.readline():
@@ -164,12 +171,13 @@ def test_however_the_owner_ends_its_servers_end_with_it(number: signal.Signals) 
     _assert_nothing_left(traces)
 
 
-def test_the_command_runs_another_with_the_variables_and_ends_with_its_code() -> None:
+def test_the_command_runs_another_with_the_variables_and_ends_with_its_code(heard: str) -> None:
     """`python -m worker.local -- COMMAND`, here with services that are named already."""
     ask = "import os, sys; print(os.environ['HEROES_RABBITMQ_MANAGEMENT_URL']); sys.exit(7)"
-    with _command("-m", "worker.local", "--", sys.executable, "-c", ask, env=NAMED) as runner:
+    env = {"HEROES_RABBITMQ_URL": heard, "HEROES_DATABASE_URL": heard.replace("amqp", "postgresql+asyncpg")}
+    with _command("-m", "worker.local", "--", sys.executable, "-c", ask, env=env) as runner:
         output, _ = runner.communicate(timeout=20)
-    assert (output.strip(), runner.returncode) == ("http://ann:secret@broker:15672", 7)
+    assert (output.strip(), runner.returncode) == ("http://ann:secret@127.0.0.1:15672", 7)
 
 
 def test_a_broker_that_does_not_start_shows_its_last_words_and_leaves_no_folder() -> None:
@@ -216,10 +224,18 @@ def test_a_wrong_way_is_refused_with_the_ways_there_are() -> None:
 
 def test_what_the_environment_names_is_taken_and_its_management_guessed() -> None:
     """Nothing is started then."""
-    with local_services(NAMED) as services:
-        assert services == Services(RABBITMQ, DATABASE, "http://ann:secret@broker:15672", "env")
-    with local_services({**NAMED, "HEROES_RABBITMQ_MANAGEMENT_URL": "http://ann:secret@there:1"}) as services:
-        assert services.management_url == "http://ann:secret@there:1"
+    services, _ = _bring(NAMED, {})
+    assert services == Services(RABBITMQ, DATABASE, "http://ann:secret@broker:15672", "env")
+    services, _ = _bring({**NAMED, "HEROES_RABBITMQ_MANAGEMENT_URL": "http://ann:secret@there:1"}, {})
+    assert services.management_url == "http://ann:secret@there:1"
+
+
+def test_what_the_environment_names_and_is_gone_is_told_with_what_to_unset(store: PrivatePostgres) -> None:
+    """As after a `make run` that has ended, in a terminal that still has its exports. No password is shown."""
+    environ = {"HEROES_RABBITMQ_URL": "amqp://ann:secret@127.0.0.1:1/v", "HEROES_DATABASE_URL": store.url}
+    told = "HEROES_RABBITMQ_URL is set, and nobody listens at amqp://127.0.0.1:1/v: .*`unset HEROES_RABBITMQ_URL "
+    with pytest.raises(LocalServicesError, match=told):
+        local_services(environ).__enter__()
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,13 @@ async def test_queues_tells_what_waits_and_what_is_owed(press: Press, stage: Sta
         await stage.rows("DELETE FROM inbox")
 
 
+async def test_services_that_nobody_has_set_up_are_told_with_what_to_run(press: Press, services: Services) -> None:
+    with services.virtual_host("bare") as rabbitmq_url, services.database("bare") as database_url:
+        environment = {"HEROES_RABBITMQ_URL": rabbitmq_url, "HEROES_DATABASE_URL": database_url}
+        told = "unpublished rows were not counted: the database has no tables of ours yet: run heroes setup"
+        (await press.run(environment, "queues")).ends(UNPREPARED, told)
+
+
 async def test_the_management_api_tells_who_takes_them(
     press: Press, stage: Stage, services: Services, worker: Worker
 ) -> None:

@@ -35,6 +35,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("worker.app",),
     ("worker.operations", "worker.supervisor"),
     ("worker.cli",),
+    ("worker.__main__",),
 )
 APART = "worker.local"  # brings servers for those who have none; the worker neither uses it nor is used by it
 RANKS = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms} | {APART: -1, "worker": 1}
@@ -164,7 +165,7 @@ def generic_rooms_hold_no_hero(source: Source) -> Iterator[str]:
         return
     for line, text in [*_words(source), *source.comments]:
         rest = PRODUCT.sub("", text)
-        if source.module == "worker.cli":
+        if source.module in {"worker.cli", "worker.__main__"}:
             rest = PROGRAM.sub("", rest)
         if "hero" in rest.lower():
             yield f"{source.module}:{line} says {text.strip()[:100]!r}"

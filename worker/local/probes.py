@@ -36,6 +36,16 @@ def free_ports(count: int) -> list[int]:
     return found
 
 
+def is_listened_at(url: str, usual_port: int) -> bool:
+    """Somebody takes connections there."""
+    address = urlsplit(url)
+    try:
+        with socket.create_connection((address.hostname, address.port or usual_port), PROBE_TIMEOUT_SECONDS):
+            return True
+    except OSError:
+        return False
+
+
 def broker_answers(amqp_url: str, management_url: str) -> bool:
     """True once the broker shakes hands and its management API knows the user."""
     return _shakes_hands(amqp_url) and _management_answers(management_url)

@@ -23,6 +23,7 @@ from worker.local.ways import DATABASE_VARIABLE, MANAGEMENT_VARIABLE, RABBITMQ_V
 
 HTTP_PORT_VARIABLE = "HEROES_HTTP_PORT"
 USUAL_HTTP_PORT = 8080
+LEAVE_WITH = "--leave-with"  # as the supervisor calls it: this room and the worker know nothing of each other
 SERVICE_AWAY = 3
 _TOLD = (RABBITMQ_VARIABLE, DATABASE_VARIABLE, MANAGEMENT_VARIABLE)
 _EXAMPLES = (
@@ -97,15 +98,22 @@ def _tell(console: Console, services: Services, environ: Mapping[str, str]) -> N
 
 
 def _work(environ: Mapping[str, str]) -> int:
-    def ignore(_number: int, _frame: FrameType | None) -> None:
-        """A Ctrl-C in the terminal reaches the worker by itself; the services outlive it."""
+    """The worker leaves when our end of a pipe closes, however we end; signals to the whole group reach us alone."""
+    theirs, ours = os.pipe()
+    command = heroes("worker", LEAVE_WITH, str(theirs))
+    worker = subprocess.Popen(command, env=dict(environ), pass_fds=(theirs,), start_new_session=True)  # noqa: S603 - our own command line
+    is_asked = False
 
-    def hand_on(number: int, _frame: FrameType | None) -> None:
-        worker.send_signal(number)
+    def ask(_number: int, _frame: FrameType | None) -> None:
+        nonlocal is_asked
+        if is_asked:
+            worker.kill()
+        else:
+            is_asked = True
+            os.close(ours)
 
-    signal.signal(signal.SIGINT, ignore)
-    worker = subprocess.Popen(heroes("worker"), env=dict(environ))  # noqa: S603 - our own command line, no shell
-    signal.signal(signal.SIGTERM, hand_on)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
     code = worker.wait()
     return code if code >= 0 else 128 - code
 

@@ -17,7 +17,8 @@ from worker.local.containers import docker_way
 from worker.local.errors import LocalServicesError
 from worker.local.order import Found, Order, Way
 from worker.local.private import private_way
-from worker.local.services import Services
+from worker.local.probes import is_listened_at
+from worker.local.services import Services, without_password
 
 RABBITMQ_VARIABLE = "HEROES_RABBITMQ_URL"
 DATABASE_VARIABLE = "HEROES_DATABASE_URL"
@@ -37,7 +38,26 @@ def local_services(
 ) -> Iterator[Services]:
     """A RabbitMQ and a PostgreSQL that answer. Raises: LocalServicesError that says what to do."""
     with _unwinding_at_sigterm(), ExitStack() as stack:
+        _require_listeners(environ)
         yield bring({"docker": docker_way, "private": private_way}, environ, say, stack)
+
+
+def _require_listeners(environ: Mapping[str, str]) -> None:
+    """What is named by the environment is there.
+
+    Raises:
+        LocalServicesError: it is not; often it was a `make run` that has ended.
+    """
+    if environ.get(WAY_VARIABLE, "") not in ("", "env"):
+        return
+    for variable, usual_port in ((RABBITMQ_VARIABLE, 5672), (DATABASE_VARIABLE, 5432)):
+        url = environ.get(variable)
+        if url and not is_listened_at(url, usual_port):
+            names = f"{RABBITMQ_VARIABLE} {DATABASE_VARIABLE} {MANAGEMENT_VARIABLE}"
+            raise LocalServicesError(
+                f"{variable} is set, and nobody listens at {without_password(url)}: start it; or, if that was a"
+                f" `make run` that has ended, `unset {names}`."
+            )
 
 
 def bring(

@@ -29,7 +29,7 @@ def get(
     timeout_seconds: Timeout = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show one hero, with everything that is known of it."""
+    """Show one hero, with its secret name; --json shows everything that is known of it."""
 
     async def ask() -> KnownHero:
         async with HeroesClient(rabbitmq_url, timeout_seconds=timeout_seconds) as client:

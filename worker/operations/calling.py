@@ -26,6 +26,7 @@ from contracts.client import (
     CommandDeadLetteredError,
     CommandRejectedError,
     NotConfirmedError,
+    NotPreparedError,
     OutcomeTimeoutError,
     QueryFailedError,
 )
@@ -39,7 +40,11 @@ _PLAINLY = {
     "extra_forbidden": "is no field of it",
     "union_tag_not_found": "needs an op: create, update or delete",
 }
-_NOBODY_ANSWERED = {"timeout", "unavailable"}
+_QUERY_CODES = {
+    "timeout": ExitCode.UNREACHABLE,
+    "unavailable": ExitCode.UNREACHABLE,
+    "unprepared": ExitCode.UNPREPARED,
+}
 
 
 def _url(value: str) -> str:
@@ -93,9 +98,10 @@ def explained() -> Iterator[None]:
     except (CommandRejectedError, CommandDeadLetteredError) as no:
         raise failed(str(no), ExitCode.REFUSED) from None
     except QueryFailedError as no:
-        raise failed(str(no), ExitCode.UNREACHABLE if no.code in _NOBODY_ANSWERED else ExitCode.REFUSED) from None
+        raise failed(str(no), _QUERY_CODES.get(no.code, ExitCode.REFUSED)) from None
     except (NotConfirmedError, OutcomeTimeoutError) as error:
-        raise failed(str(error), ExitCode.UNREACHABLE) from None
+        is_unprepared = isinstance(error, NotPreparedError)
+        raise failed(str(error), ExitCode.UNPREPARED if is_unprepared else ExitCode.UNREACHABLE) from None
     except ClientError as error:
         raise failed(str(error), ExitCode.UNPREPARED) from None
     except (AuthenticationError, ProbableAuthenticationError, ConnectionClosed, InvalidFrameError):
@@ -104,5 +110,7 @@ def explained() -> Iterator[None]:
     except (AMQPError, OSError) as error:
         if refused := tls.refusal(error, "HEROES_RABBITMQ_URL", "RabbitMQ", tls.AMQP):
             raise failed(str(refused), refused.exit_code) from None
-        message = f"RabbitMQ can't be reached ({type(error).__name__}): check HEROES_RABBITMQ_URL"
+        message = (
+            f"RabbitMQ can't be reached ({type(error).__name__}): is it running, and is HEROES_RABBITMQ_URL right?"
+        )
         raise failed(message, ExitCode.UNREACHABLE) from None

@@ -52,7 +52,8 @@ def send_batch(
         text = sys.stdin.read() if str(file) == "-" else _read(file)
         groups = list(_groups(_operations(text), size))
         done = asyncio.run(_send(rabbitmq_url, groups, timeout_seconds, salt))
-    console().print(f"[green]✓[/] {done} operations [dim](this file sent again changes nothing; --again does)[/]")
+    told = "now, or when this very file was sent before; --again repeats them"
+    console().print(f"[green]✓[/] {done} operations have taken effect [dim]({told})[/]")
 
 
 async def _send(url: str, groups: Sequence[Sequence[Operation]], timeout_seconds: float, salt: str) -> int:

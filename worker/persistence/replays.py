@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from contracts.envelope import Command
-from worker.errors import SettingsError, UnreachableError
+from worker.errors import SchemaError, SettingsError, UnreachableError
 from worker.outcomes import OutcomeKind
 from worker.persistence.database import Sessions
 from worker.persistence.inbox import fingerprint
@@ -25,6 +25,7 @@ LastChange = Callable[[AsyncSession, Sequence[str]], Awaitable[datetime | None]]
 """When any of the entities with these ordering keys last changed, by the database's clock; None if none is there."""
 
 _REFUSALS = ("28", "3D")  # PostgreSQL, appendix A: authorization, no such database
+_NO_TABLE = "42P01"
 _KNOWN = select(
     INBOX.c.outcome, INBOX.c.fingerprint, INBOX.c.handled_at, INBOX.c.published_at.is_not(None).label("published")
 ).where(INBOX.c.command_id == bindparam("id"))
@@ -75,6 +76,7 @@ async def asked(sessions: Sessions) -> AsyncIterator[AsyncSession]:
 
     Raises:
         SettingsError: the database refuses the user, the password or its own name.
+        SchemaError: it has no tables of ours.
         UnreachableError: it is away, or refused a statement; nothing was changed, or nobody knows.
     """
     try:
@@ -84,6 +86,8 @@ async def asked(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         sqlstate = str(getattr(getattr(error, "orig", None), "sqlstate", None) or "")
         if sqlstate.startswith(_REFUSALS):
             raise SettingsError("HEROES_DATABASE_URL: PostgreSQL refuses this user, password or database") from None
+        if sqlstate == _NO_TABLE:
+            raise SchemaError("the database has no tables of ours yet: run heroes setup") from None
         known_error = translated(error)
         raise UnreachableError(
             f"PostgreSQL did not do it ({known_error or type(error).__name__}): run it again"

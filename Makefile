@@ -41,7 +41,7 @@ drills: $(INSTALLED) ## Play an operator's worst nights, alerts included, with w
 	@$(BIN)/python -m tests.drills $(ARGS)
 
 .PHONY: bench
-bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (40 minutes)
+bench: $(BENCHED) ## Measure everything against everybody in one run, and write docs/performance.md (three quarters of an hour)
 	@$(BIN)/python -m benchmarks --write docs $(ARGS)
 
 .PHONY: bench-quick

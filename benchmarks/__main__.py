@@ -45,7 +45,13 @@ def main() -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_const", const=QUICK, dest="scale", help="two minutes instead of forty")
+    size.add_argument(
+        "--quick",
+        action="store_const",
+        const=QUICK,
+        dest="scale",
+        help="two minutes instead of three quarters of an hour",
+    )
     size.add_argument("--smoke", action="store_const", const=SMOKE, dest="scale", help="shows that it works, no more")
     parser.add_argument("--only", nargs="+", choices=TOPICS, metavar="PART", help=", ".join(TOPICS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures to this file")

@@ -57,7 +57,9 @@ def _hold(services: Services) -> int:
     pairs = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables(services).items())
     sys.stdout.write(f"export {pairs}\n")
     sys.stdout.flush()
-    say_on_stderr("They are empty: `heroes setup` prepares them, then `heroes worker` works. Ctrl-C ends them.")
+    if services.way != "env":
+        say_on_stderr("They are empty: `heroes setup` prepares them, then `heroes worker` works.")
+    say_on_stderr("Ctrl-C ends them.")
     while True:
         signal.pause()
 

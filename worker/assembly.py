@@ -93,11 +93,13 @@ def assembled(
     to = _Channels.on(publishing, settings, watch)
     gate = Gate({"database": database.probe, "publishing": to.events.ready}, database.renew)
     permits = Permits(settings.concurrency)
+    events = EventPublisher(to.events, watch)
+    suspects = Suspects(database.side_sessions, permits)
     pipeline = Pipeline(
-        unit_of_work=UnitOfWork(database.transactions, permits, Suspects(database.side_sessions, permits), watch),
+        unit_of_work=UnitOfWork(database.transactions, permits, suspects, events.keeping_pace, watch),
         handlers=entity.handlers,
         retry=Retry(gate, entity.retry, watch),
-        events=EventPublisher(to.events, watch),
+        events=events,
         letters=DeadLetters(to.letters, settings.worker_id),
         replies=Replies(to.replies),
         marker=Marker(database.side_sessions),

@@ -16,7 +16,7 @@ from tests.harness.stage import Stage, eventually
 from tests.harness.wire import DEAD_LETTERS, EVENTS, Wire
 from worker.documents import EventDocument
 from worker.errors import PublishNotConfirmedError
-from worker.messaging.channel import ConfirmedChannel
+from worker.messaging.channel import ConfirmedChannel, Outgoing
 from worker.messaging.connection import keep_connected
 from worker.messaging.publisher import EventPublisher
 
@@ -87,20 +87,48 @@ async def test_several_events_arrive_in_their_order_even_when_one_of_them_fails_
 ) -> None:
     events = [_event() for _ in range(20)]
     failing = {_ids(events)[5]}
-    publish = channel.publish
+    publish = channel.publish_together
 
-    async def fail_once(message: aio_pika.Message, **where: Any) -> None:
-        if message.properties.message_id in failing:
+    async def fail_once(messages: Sequence[tuple[Outgoing, str]], **where: Any) -> None:
+        if any(message.properties.message_id in failing for message, _ in messages):
             failing.clear()
             raise PublishNotConfirmedError("a test says so")
-        await publish(message, **where)
+        await publish(messages, **where)
 
-    monkeypatch.setattr(channel, "publish", fail_once)
+    monkeypatch.setattr(channel, "publish_together", fail_once)
     publisher = EventPublisher(channel)
     with pytest.raises(PublishNotConfirmedError):
         await publisher.publish(events)
     await publisher.publish(events)
     assert await _heard_ids(wire) == _ids(events), "a consumer that drops what is older than it has would lose one"
+
+
+async def test_a_heap_of_batches_is_published_without_a_repeat_however_long_it_takes(stage: Stage, wire: Wire) -> None:
+    """All of it at once would wait for its confirms longer than any of them may take."""
+    batches = [[_event(subject=str(number)) for number in range(200)] for _ in range(30)]
+    async with _channel(stage.rabbitmq_url, timeout_seconds=1.5) as channel:
+        publisher = EventPublisher(channel)
+        await asyncio.gather(*(publisher.publish(batch) for batch in batches))
+    assert len(await _heard_ids(wire)) == 30 * 200
+    assert len(wire.events) == 30 * 200 + 1, "one is repeated, besides the one that tells the end"
+
+
+async def test_one_lost_confirm_of_a_batch_leaves_it_unconfirmed_and_none_of_it_pending(
+    stage: Stage, wire: Wire
+) -> None:
+    events = [_event(subject=str(number)) for number in range(20)]
+    async with Cable.to(stage.rabbitmq_url) as cable, _channel(cable.url) as channel:
+        publisher = EventPublisher(channel)
+        await publisher.publish([_event()])
+        cable.hold()
+        unconfirmed = asyncio.create_task(publisher.publish(events))
+        await eventually(lambda: _has_heard(wire, events), "the broker has the events")
+        cable.cut()
+        cable.release()
+        with pytest.raises(PublishNotConfirmedError):
+            await unconfirmed
+        await eventually(lambda: _published(publisher, events[0]), "it is published again on a fresh connection")
+        await publisher.publish(events)
 
 
 async def test_a_publish_to_a_missing_exchange_is_not_confirmed_and_the_next_one_is(

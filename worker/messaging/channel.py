@@ -6,6 +6,7 @@ by its id alone, and would take the first copy's fate for the second's.
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Iterable
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -53,9 +54,44 @@ class ConfirmedChannel:
             PublishNotConfirmedError: it said no, said nothing in time, or the connection is gone. It may have the
                 message all the same: publish it again, under the same id.
         """
+        # Not `Exchange.publish`: it holds the channel's lock until the socket has drained, so on a busy
+        # machine publications queue up behind one another until they time out.
+        await self._confirmed(
+            exchange,
+            lambda channel: channel.basic_publish(
+                message.body,
+                exchange=exchange,
+                routing_key=routing_key,
+                properties=message.properties,
+                mandatory=mandatory,
+                wait=False,
+            ),
+        )
+
+    async def publish_together(self, messages: Iterable[tuple[Outgoing, str]], *, exchange: str) -> None:
+        """The same for all of these, each with its routing key: sent in this order, and confirmed in any.
+
+        Raises:
+            PublishNotConfirmedError: at least one was not confirmed.
+        """
+
+        async def send_all(channel: aiormq.Channel) -> None:
+            sent = (
+                channel.basic_publish(
+                    message.body, exchange=exchange, routing_key=key, properties=message.properties, wait=False
+                )
+                for message, key in messages
+            )
+            for result in await asyncio.gather(*sent, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    raise result
+
+        await self._confirmed(exchange, send_all)
+
+    async def _confirmed(self, exchange: str, send: Callable[[aiormq.Channel], Awaitable[object]]) -> None:
         used: list[AbstractChannel] = []
         began = perf_counter()
-        result = await caught(self._publish, message, (exchange, routing_key, mandatory), used)
+        result = await caught(self._send, send, used)
         if not isinstance(result, Failure):
             self._watch.confirmed(perf_counter() - began)
             return
@@ -68,22 +104,11 @@ class ConfirmedChannel:
             raise PublishNotConfirmedError(f"{type(error).__name__} at exchange {exchange or '(default)'!r}") from error
         raise error
 
-    async def _publish(self, message: Outgoing, address: tuple[str, str, bool], used: list[AbstractChannel]) -> None:
-        exchange, routing_key, mandatory = address
+    async def _send(self, send: Callable[[aiormq.Channel], Awaitable[object]], used: list[AbstractChannel]) -> None:
         async with asyncio.timeout(self._timeout_seconds):
             channel = await self._opened()
             used.append(channel)
-            underlay = cast("aiormq.Channel", await channel.get_underlay_channel())
-            # Not `Exchange.publish`: it holds the channel's lock until the socket has drained, so on a busy
-            # machine publications queue up behind one another until they time out.
-            await underlay.basic_publish(
-                message.body,
-                exchange=exchange,
-                routing_key=routing_key,
-                properties=message.properties,
-                mandatory=mandatory,
-                wait=False,
-            )
+            await send(cast("aiormq.Channel", await channel.get_underlay_channel()))
 
     @property
     def is_connected(self) -> bool:

@@ -13,7 +13,6 @@ from pamqp.commands import Basic
 from contracts.channels import EVENTS
 from contracts.envelope import CONTENT_TYPE, instant
 from worker.documents import EventDocument
-from worker.failsafe import Failure, caught
 from worker.messaging.channel import ConfirmedChannel
 from worker.watch import Watch
 
@@ -22,6 +21,7 @@ APP_ID = "heroes-worker"
 _PERSISTENT = 2
 
 _UNDER_WAY_AT_MOST = 100
+_BATCHES_AT_ONCE = 4
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000_SECONDS = 253_402_300_800
@@ -36,11 +36,21 @@ class EventMessage:
 
 
 class EventPublisher:
-    """Sends event documents to the events exchange, by their type."""
+    """Sends event documents to the events exchange, by their type.
+
+    Single events go out as they come. Those of batches stand in line: thousands under way at once would wait for their
+    confirms until they time out, in memory that nothing bounds.
+    """
 
     def __init__(self, channel: ConfirmedChannel, watch: Watch | None = None) -> None:
         self._channel = channel
         self._watch = watch or Watch()
+        self._line = asyncio.Semaphore(_BATCHES_AT_ONCE)
+
+    async def keeping_pace(self) -> None:
+        """The line is short: every batch that was handed in before is on its way. Ask before more events are made."""
+        async with self._line:
+            return
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
         """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of
@@ -50,22 +60,21 @@ class EventPublisher:
             PublishNotConfirmedError: at least one was not confirmed.
         """
         with self._watch.publication(EVENTS, len(events)):
-            await self._publish_all(events)
+            if len(events) == 1:  # nearly always: the line and a task of its own would cost more than they bring
+                await self._channel.publish(as_message(events[0]), exchange=EVENTS, routing_key=_type_of(events[0]))
+                self._watch.published(_type_of(events[0]))
+                return
+            async with self._line:
+                for wave in _waves(events):
+                    messages = [(as_message(event), _type_of(event)) for event in wave]
+                    await self._channel.publish_together(messages, exchange=EVENTS)
+                    for _, kind in messages:
+                        self._watch.published(kind)
 
-    async def _publish_all(self, events: Sequence[EventDocument]) -> None:
-        for wave in _waves(events):
-            if len(wave) == 1:  # nearly always: a task of its own would cost more than it brings
-                await self._publish(wave[0])
-                continue
-            results = await asyncio.gather(*(caught(self._publish, event) for event in wave))
-            failures = [result for result in results if isinstance(result, Failure)]
-            if failures:
-                raise failures[0].error
 
-    async def _publish(self, event: EventDocument) -> None:
-        kind: str = event.envelope["type"]
-        await self._channel.publish(as_message(event), exchange=EVENTS, routing_key=kind)
-        self._watch.published(kind)
+def _type_of(event: EventDocument) -> str:
+    kind: str = event.envelope["type"]
+    return kind
 
 
 def _waves(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:

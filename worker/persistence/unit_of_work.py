@@ -36,11 +36,13 @@ class UnitOfWork:
     transactions: Transactions
     permits: Permits
     suspects: Suspects
+    keeping_pace: Callable[[], Awaitable[None]]
     watch: Watch = field(default_factory=Watch)
 
     async def run(self, command: Command, decide: Decide) -> Outcome | IdReused:
         """The outcome that stands in the inbox, committed: an earlier one, or what `decide` just made."""
         async with self.permits.one():
+            await self.keeping_pace()  # with the permit in hand: whoever comes later waits behind, and holds nothing
             return await self._transaction(command, decide)
 
     async def run_alone(self, command: Command, decide: Decide, give_up: Decide) -> Outcome | IdReused:

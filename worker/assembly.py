@@ -24,6 +24,7 @@ from worker.observability.readings import Reading
 from worker.persistence.database import Database
 from worker.persistence.gate import Gate
 from worker.persistence.marker import Marker
+from worker.persistence.pace import Pace
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
 from worker.persistence.unit_of_work import UnitOfWork
@@ -65,6 +66,7 @@ class Worker:
             gate_closed_seconds=self.gate.all_closed_seconds,
             pool_in_use=self.database.in_use,
             pool_size=self.concurrency,
+            events_owed=self.pipeline.unit_of_work.pace.events_owed,
             permits_slow=self.pipeline.unit_of_work.permits.is_slow,
             queues_attached=len(expected) - len(await self.intake.unattached()),
             queues_expected=len(expected),
@@ -93,13 +95,12 @@ def assembled(
     to = _Channels.on(publishing, settings, watch)
     gate = Gate({"database": database.probe, "publishing": to.events.ready}, database.renew)
     permits = Permits(settings.concurrency)
-    events = EventPublisher(to.events, watch)
     suspects = Suspects(database.side_sessions, permits)
     pipeline = Pipeline(
-        unit_of_work=UnitOfWork(database.transactions, permits, suspects, events.keeping_pace, watch),
+        unit_of_work=UnitOfWork(database.transactions, permits, suspects, Pace(), watch),
         handlers=entity.handlers,
         retry=Retry(gate, entity.retry, watch),
-        events=events,
+        events=EventPublisher(to.events, watch),
         letters=DeadLetters(to.letters, settings.worker_id),
         replies=Replies(to.replies),
         marker=Marker(database.side_sessions),

@@ -3,6 +3,7 @@
 Anything outside this tree that a handler raises is a bug and is counted as an attempt.
 """
 
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 
 
@@ -38,6 +39,14 @@ class DatabaseUnavailableError(UnavailableError):
 
 class PublishNotConfirmedError(UnavailableError):
     """The broker did not confirm a publication in time: it may or may not have taken it."""
+
+
+class HeldBackError(WorkerError):
+    """Too many events are owed to apply one more command. Nothing was begun and no attempt is spent."""
+
+    def __init__(self, over: Callable[[], Awaitable[object]]) -> None:
+        super().__init__("too many events wait for the broker's word")
+        self.over = over
 
 
 def in_words(error: BaseException) -> str:

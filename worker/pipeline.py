@@ -103,7 +103,8 @@ class Pipeline:
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
         delivery.journey.decided(outcome)
         if not outcome.published:
-            await self._publish(delivery, outcome)
+            with self.unit_of_work.pace.owing(len(outcome.events)):
+                await self._publish(delivery, outcome)
             self.marker.confirmed(outcome)
         self.replies.send_soon(delivery, outcome)
 

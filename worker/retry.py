@@ -14,7 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from worker.errors import StatementFailedError, UnavailableError
+from worker.errors import HeldBackError, StatementFailedError, UnavailableError
 from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
 from worker.persistence.gate import Gate
@@ -79,12 +79,17 @@ class Retry:
         spent: defaultdict[Cause, int] = defaultdict(int)
         openings: int | None = None  # of the gate, when this work last found a service away
         while True:
-            await self._gate.passed()
+            is_trial = await self._gate.passed()
             result = await caught(work)
             if not isinstance(result, Failure):
                 self._gate.well()
                 return result
             error = translated(result.error) or result.error
+            if isinstance(error, HeldBackError):
+                if is_trial:
+                    self._gate.undecided()
+                await error.over()
+                continue
             cause = _cause(error)
             if cause is Cause.AWAY:
                 self._watch.retried(cause)

@@ -19,7 +19,7 @@ from worker.persistence.marker import Marker
 from worker.persistence.suspects import Suspects
 from worker.watch import Watch
 
-_BATCH = 100
+_BATCH = 10  # all of it stands in memory, and a row may hold a thousand events
 _PRUNED_AT_ONCE = 1000
 _PRUNE_PAUSE_SECONDS = 0.1
 _LOOK_SECONDS = 30.0
@@ -76,15 +76,14 @@ class Sweeper:
         swept = 0
         while True:
             async with self.sessions() as session:
-                owed = await inbox.unpublished(session, older_than_seconds=self.sweep_after_seconds, at_most=_BATCH)
-            owed = [outcome for outcome in owed if self.marker.remembered(outcome.command_id) != outcome.mark]
+                found = await inbox.unpublished(session, older_than_seconds=self.sweep_after_seconds, at_most=_BATCH)
+            owed = [outcome for outcome in found if self.marker.remembered(outcome.command_id) != outcome.mark]
             for outcome in owed:
                 await self.events.publish(outcome.events)
                 self.marker.confirmed(outcome)
             swept += len(owed)
-            if len(owed) < _BATCH:
+            if len(found) < _BATCH or not await self.marker.flush():  # unmarked, the same rows would be found again
                 break
-            await self.marker.flush()
         self.watch.swept(swept)
         if swept:
             _log.warning("published the events of %d commands that had stood unpublished", swept)

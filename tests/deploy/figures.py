@@ -22,6 +22,7 @@ WORKER = {
     "worker_gate_closed_seconds_total": set[str](),
     "worker_pool_in_use": set[str](),
     "worker_pool_size": set[str](),
+    "worker_events_owed": set[str](),
     "worker_permits_slow": set[str](),
     "worker_swept_total": set[str](),
     "worker_pruned_total": set[str](),

@@ -35,7 +35,7 @@ def calm() -> Facts:
         letters=grouped(Recent()),
         sweep_after_seconds=60,
         gate=GateFact(None, 0, 0),
-        reading=Reading(4, 1, {}, False, 0, 3, 16, False, 18, 18),
+        reading=Reading(4, 1, {}, False, 0, 3, 16, 5, False, 18, 18),
         queues=tuple(QueueFact(name, 0, 1, "", True, 0) for name in command_queues()),
     )
 

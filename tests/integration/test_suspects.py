@@ -9,6 +9,7 @@ import pytest_asyncio
 from sqlalchemy import text
 
 from tests.harness.stage import Stage, eventually
+from worker.errors import HeldBackError
 from worker.persistence.database import Database
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
@@ -145,6 +146,29 @@ async def test_nothing_else_is_at_work_beside_a_suspect(suspects: Suspects, perm
     await asyncio.gather(*(work() for _ in range(50)), suspect(), suspect(), *(work() for _ in range(50)))
     assert alone.is_set()
     assert most_beside == 0
+
+
+async def test_a_suspect_that_may_not_begin_yet_has_no_start_on_record_and_holds_no_permit(
+    stage: Stage, suspects: Suspects, permits: Permits
+) -> None:
+    command_id, asked = str(uuid4()), 0
+
+    def may_begin() -> None:
+        nonlocal asked
+        asked += 1
+        assert permits._permits._value == 0, "it asks when nobody else can take the room any more"
+        raise HeldBackError(asyncio.Event().wait)
+
+    async def begin() -> None:
+        async with suspects.alone(command_id, may_begin):
+            raise AssertionError("it must not begin")
+
+    with pytest.raises(HeldBackError):
+        await begin()
+    assert asked == 1
+    assert await _starts(stage, command_id) == 0
+    async with asyncio.timeout(5), permits.all():
+        pass
 
 
 async def test_who_is_cancelled_while_waiting_to_be_alone_gives_everything_back(

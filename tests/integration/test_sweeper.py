@@ -176,6 +176,37 @@ async def test_what_was_confirmed_and_is_not_marked_yet_is_not_published_again(
     assert [event["id"] for event in ledger.first] == owed.event_ids
 
 
+async def test_what_waits_to_be_marked_does_not_end_the_sweep_before_what_is_owed(
+    stage: Stage, wire: Wire, sweeper: Sweeper
+) -> None:
+    """A whole look at the inbox may find nothing but rows that are confirmed already."""
+    rows = await _many_left(stage, range(10_000, 9_970, -1))
+    for row in rows[:20]:
+        (outcome,) = await _unpublished(sweeper, row)
+        sweeper.marker.confirmed(outcome)
+    assert await sweeper.sweep() == 10
+    ledger = await everything_heard(wire)
+    assert [event["id"] for event in ledger.first] == _event_ids(rows[20:])
+
+
+async def test_a_sweep_ends_though_no_mark_can_be_written(
+    stage: Stage, wire: Wire, sweeper: Sweeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = await _many_left(stage, range(10_000, 9_970, -1))
+
+    async def fails(*_: object) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(inbox, "mark_published", fails)
+        first = await asyncio.wait_for(sweeper.sweep(), 10)
+    assert first
+    assert await asyncio.wait_for(sweeper.sweep(), 10) == len(rows) - first
+    await everything_heard(wire)
+    heard = [document(message)["id"] for message in wire.events][: len(rows)]
+    assert heard == _event_ids(rows), "each once"
+
+
 async def test_only_what_is_old_and_owes_nothing_is_forgotten(stage: Stage, sweeper: Sweeper) -> None:
     old, young = (RETENTION_DAYS + 0.1) * DAY_SECONDS, (RETENTION_DAYS - 0.1) * DAY_SECONDS
     forgotten = [await _left(stage, old, published=True, outcome=one) for one in ("applied", "rejected")]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 import pytest_asyncio
@@ -69,6 +70,43 @@ async def test_when_the_probes_succeed_one_goes_ahead_and_the_others_wait_for_it
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert gate.closed_because is None
     assert gate.openings == 1
+
+
+async def test_a_trial_that_can_not_tell_is_followed_by_the_next_and_opens_nothing(
+    gate: Gate, service: Service
+) -> None:
+    passed: list[int] = []
+    service.is_away = True
+    gate.close("gone")
+    waiting = [asyncio.create_task(_passes(gate, passed, number)) for number in range(4)]
+    await asyncio.sleep(0)
+    service.is_away = False
+    for count in (1, 2):
+        await eventually(partial(_length_is, passed, count), "the next one goes ahead")
+        gate.undecided()
+    await eventually(lambda: _length_is(passed, 3), "the one that can tell goes ahead")
+    assert gate.closed_because is not None
+    gate.close("still gone")
+    assert gate.closed_because is not None
+    await eventually(lambda: _length_is(passed, 4), "another one is tried")
+    gate.well()
+    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await eventually(lambda: _is_open(gate), "the gate is open")
+    assert passed == [0, 1, 2, 3]
+
+
+async def test_who_goes_ahead_knows_that_it_is_the_trial_and_nobody_else_takes_himself_for_it(
+    gate: Gate, service: Service
+) -> None:
+    assert not await gate.passed()
+    service.is_away = True
+    gate.close("gone")
+    waiting = [asyncio.create_task(gate.passed()) for _ in range(3)]
+    await asyncio.sleep(0)
+    service.is_away = False
+    assert await asyncio.wait_for(waiting[0], 5)
+    gate.well()
+    assert await asyncio.wait_for(asyncio.gather(*waiting[1:]), 5) == [False, False]
 
 
 async def test_a_long_outage_is_a_line_at_its_begin_one_now_and_then_and_one_at_its_end(

@@ -25,6 +25,7 @@ READING = Reading(
     gate_closed_seconds=1.5,
     pool_in_use=3,
     pool_size=16,
+    events_owed=7,
     permits_slow=False,
     queues_attached=17,
     queues_expected=18,

@@ -72,19 +72,23 @@ class ConfirmedChannel:
         """The same for all of these, each with its routing key: sent in this order, and confirmed in any.
 
         Raises:
-            PublishNotConfirmedError: at least one was not confirmed.
+            PublishNotConfirmedError: at least one was not confirmed; told at once, whatever becomes of the others.
         """
 
         async def send_all(channel: aiormq.Channel) -> None:
-            sent = (
-                channel.basic_publish(
-                    message.body, exchange=exchange, routing_key=key, properties=message.properties, wait=False
+            sent = [
+                asyncio.ensure_future(
+                    channel.basic_publish(
+                        message.body, exchange=exchange, routing_key=key, properties=message.properties, wait=False
+                    )
                 )
                 for message, key in messages
-            )
-            for result in await asyncio.gather(*sent, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
+            ]
+            try:
+                await asyncio.gather(*sent)
+            finally:
+                for one in sent:
+                    one.cancel()
 
         await self._confirmed(exchange, send_all)
 

@@ -4,7 +4,8 @@ Events are not mandatory: one that nobody is bound to is dropped, as in any publ
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -20,8 +21,8 @@ APP_ID = "heroes-worker"
 
 _PERSISTENT = 2
 
-_UNDER_WAY_AT_MOST = 100
-_BATCHES_AT_ONCE = 4
+_GROUP_AT_MOST = 100
+_UNDER_WAY_AT_MOST = 400
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_10000_SECONDS = 253_402_300_800
@@ -38,19 +39,15 @@ class EventMessage:
 class EventPublisher:
     """Sends event documents to the events exchange, by their type.
 
-    Single events go out as they come. Those of batches stand in line: thousands under way at once would wait for their
-    confirms until they time out, in memory that nothing bounds.
+    Single events go out as they come. Those of batches go in groups, and the groups stand in line: thousands of events
+    under way at once would wait for their confirms until they time out.
     """
 
     def __init__(self, channel: ConfirmedChannel, watch: Watch | None = None) -> None:
         self._channel = channel
         self._watch = watch or Watch()
-        self._line = asyncio.Semaphore(_BATCHES_AT_ONCE)
-
-    async def keeping_pace(self) -> None:
-        """The line is short: every batch that was handed in before is on its way. Ask before more events are made."""
-        async with self._line:
-            return
+        self._free = asyncio.Semaphore(_UNDER_WAY_AT_MOST)
+        self._first_in_line = asyncio.Lock()
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
         """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of
@@ -64,12 +61,25 @@ class EventPublisher:
                 await self._channel.publish(as_message(events[0]), exchange=EVENTS, routing_key=_type_of(events[0]))
                 self._watch.published(_type_of(events[0]))
                 return
-            async with self._line:
-                for wave in _waves(events):
-                    messages = [(as_message(event), _type_of(event)) for event in wave]
+            for group in _groups(events):
+                async with self._place_for(len(group)):
+                    messages = [(as_message(event), _type_of(event)) for event in group]
                     await self._channel.publish_together(messages, exchange=EVENTS)
-                    for _, kind in messages:
-                        self._watch.published(kind)
+                for _, kind in messages:
+                    self._watch.published(kind)
+
+    @asynccontextmanager
+    async def _place_for(self, events: int) -> AsyncIterator[None]:
+        taken = 0
+        try:
+            async with self._first_in_line:  # two that gather places at the same time might both wait for ever
+                for _ in range(events):
+                    await self._free.acquire()
+                    taken += 1
+            yield
+        finally:
+            for _ in range(taken):
+                self._free.release()
 
 
 def _type_of(event: EventDocument) -> str:
@@ -77,18 +87,19 @@ def _type_of(event: EventDocument) -> str:
     return kind
 
 
-def _waves(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:
-    """Groups that may be under way at once: never two about one subject, since were the later one taken and the earlier
+def _groups(events: Sequence[EventDocument]) -> Iterator[list[EventDocument]]:
+    """Those that may be under way at once: never two about one subject, since were the later one taken and the earlier
     one refused, the repeat would come behind it.
     """
-    wave: dict[str | None, EventDocument] = {}
+    group: dict[str | None, EventDocument] = {}
     for event in events:
         subject = event.envelope.get("subject")
-        if subject in wave or len(wave) >= _UNDER_WAY_AT_MOST:
-            yield list(wave.values())
-            wave = {}
-        wave[subject] = event
-    yield list(wave.values())
+        if subject in group or len(group) >= _GROUP_AT_MOST:
+            yield list(group.values())
+            group = {}
+        group[subject] = event
+    if group:
+        yield list(group.values())
 
 
 def as_message(event: EventDocument, *, correlation_id: str | None = None) -> EventMessage:

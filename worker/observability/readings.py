@@ -22,6 +22,7 @@ class Reading:
     gate_closed_seconds: float
     pool_in_use: int
     pool_size: int
+    events_owed: int
     permits_slow: bool
     queues_attached: int
     queues_expected: int
@@ -49,6 +50,7 @@ class Readings(Collector):
         yield seconds
         yield _gauge("worker_pool_in_use", "Connections of the commands' pool at work.", now.pool_in_use)
         yield _gauge("worker_pool_size", "Connections of the commands' pool.", now.pool_size)
+        yield _gauge("worker_events_owed", "Events of applied commands, not confirmed yet.", now.events_owed)
         yield _gauge("worker_permits_slow", "1: too many were given up: one at a time now.", now.permits_slow)
         yield _gauge("worker_queues_attached", "Queues that this worker consumes.", now.queues_attached)
         yield _gauge("worker_queues_expected", "Queues that it should consume.", now.queues_expected)

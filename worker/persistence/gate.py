@@ -22,6 +22,7 @@ _LONGEST_PAUSE_SECONDS = 5.0
 _PROBE_TIMEOUT_SECONDS = 8.0
 _REMINDER_SECONDS = 60.0
 _WATCH_SECONDS = 10.0
+_UNDECIDED = "undecided"
 
 _log = logging.getLogger(__name__)
 
@@ -35,7 +36,7 @@ class Gate:
         self._reason: str | None = None
         self._closed_at = 0.0
         self._closed_before_seconds = 0.0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self._trial: asyncio.Future[str | None] | None = None
         self._probing: asyncio.Task[None] | None = None
         self.openings = 0
@@ -56,12 +57,15 @@ class Gate:
         """For how long it has been closed, all times together."""
         return self._closed_before_seconds + self.closed_seconds
 
-    async def passed(self) -> None:
-        """The gate is open, or this one goes ahead to try; whoever passes says how it went by `close` or `well`."""
-        if self._reason is not None:
-            turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._waiting.append(turn)
-            await turn
+    async def passed(self) -> bool:
+        """The gate is open, or this one goes ahead to try: True. Whoever passes says how it went by `close` or `well`,
+        or, where it is the one that tries and met no service at all, by `undecided`.
+        """
+        if self._reason is None:
+            return False
+        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        return await turn
 
     def close(self, reason: str) -> None:
         """Nobody passes before probes and a trial succeed; only the first of many reports is told."""
@@ -80,6 +84,11 @@ class Gate:
         self.successes += 1
         if self._trial is not None and not self._trial.done():
             self._trial.set_result(None)
+
+    def undecided(self) -> None:
+        """The trial told nothing: the next one goes ahead."""
+        if self._trial is not None and not self._trial.done():
+            self._trial.set_result(_UNDECIDED)
 
     async def watch(self) -> None:
         """Looks from time to time, so that a worker without work knows of an outage, too. Ends only by cancellation."""
@@ -115,7 +124,7 @@ class Gate:
         self.openings += 1
         for turn in self._waiting:
             if not turn.done():
-                turn.set_result(None)
+                turn.set_result(False)
         self._waiting.clear()
 
     async def _problem(self) -> str | None:
@@ -139,10 +148,12 @@ class Gate:
             if turn.done():  # cancelled while it waited
                 continue
             self._trial = asyncio.get_running_loop().create_future()
-            turn.set_result(None)
+            turn.set_result(True)
             try:
                 async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                    return await self._trial
+                    met = await self._trial
+                if met != _UNDECIDED:
+                    return met
             except TimeoutError:
                 return "the one that went ahead has not come back yet"
             finally:

@@ -5,7 +5,7 @@ whoever starts a suspect holds every permit, so no other handler of that process
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -44,12 +44,14 @@ class Suspects:
         self._has_started = False
 
     @asynccontextmanager
-    async def alone(self, command_id: str) -> AsyncIterator[int]:
+    async def alone(self, command_id: str, may_begin: Callable[[], None] = lambda: None) -> AsyncIterator[int]:
         """No other command is at work meanwhile; tells how many other processes started this one and never ended it.
 
-        A failure of the block, and a cancellation, are ends, too: the process is still there.
+        A failure of the block, and a cancellation, are ends, too: the process is still there. What `may_begin` raises
+        comes before anything was started.
         """
         async with self._permits.all():
+            may_begin()
             if earlier := self._ending.pop(command_id, None):
                 earlier.cancel()
             try:

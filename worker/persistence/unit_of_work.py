@@ -13,6 +13,7 @@ from contracts.envelope import Command
 from worker.outcomes import Handled, Outcome
 from worker.persistence import inbox
 from worker.persistence.inbox import Claim, IdReused
+from worker.persistence.pace import Pace
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
 from worker.persistence.transactions import Transactions
@@ -36,18 +37,22 @@ class UnitOfWork:
     transactions: Transactions
     permits: Permits
     suspects: Suspects
-    keeping_pace: Callable[[], Awaitable[None]]
+    pace: Pace
     watch: Watch = field(default_factory=Watch)
 
     async def run(self, command: Command, decide: Decide) -> Outcome | IdReused:
-        """The outcome that stands in the inbox, committed: an earlier one, or what `decide` just made."""
+        """The outcome that stands in the inbox, committed: an earlier one, or what `decide` just made.
+
+        Raises:
+            HeldBackError: too many events are owed; nothing was begun.
+        """
         async with self.permits.one():
-            await self.keeping_pace()  # with the permit in hand: whoever comes later waits behind, and holds nothing
+            self.pace.require_room()
             return await self._transaction(command, decide)
 
     async def run_alone(self, command: Command, decide: Decide, give_up: Decide) -> Outcome | IdReused:
         """The same with no other command at work; `give_up` decides if this one has ended the process before."""
-        async with self.suspects.alone(command.id) as crashes:
+        async with self.suspects.alone(command.id, self.pace.require_room) as crashes:
             return await self._transaction(command, decide if crashes < CRASHES else give_up)
 
     async def _transaction(self, command: Command, decide: Decide) -> Outcome | IdReused:

@@ -81,10 +81,12 @@ async def test_a_trial_that_can_not_tell_is_followed_by_the_next_and_opens_nothi
     waiting = [asyncio.create_task(_passes(gate, passed, number)) for number in range(4)]
     await asyncio.sleep(0)
     service.is_away = False
-    for count in (1, 2):
-        await eventually(partial(_length_is, passed, count), "the next one goes ahead")
+    await eventually(lambda: _length_is(passed, 1), "one goes ahead")
+    probed = service.probed
+    for count in (2, 3):
         gate.undecided()
-    await eventually(lambda: _length_is(passed, 3), "the one that can tell goes ahead")
+        await eventually(partial(_length_is, passed, count), "the next one goes ahead")
+    assert service.probed == probed, "at once, without another round of probes"
     assert gate.closed_because is not None
     gate.close("still gone")
     assert gate.closed_because is not None

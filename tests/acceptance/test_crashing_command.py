@@ -1,5 +1,6 @@
 """A command that ends the process is set aside alone; whatever stood beside it is applied as if nothing had been."""
 
+import signal
 from itertools import count
 
 import pytest
@@ -16,12 +17,14 @@ MOST_CRASHES = 20
 
 
 async def _until_all_have_an_event(stage: Stage, wire: Wire, commands: list[Command]) -> int:
-    """Runs the worker again and again, as a supervisor does; how often it crashed."""
+    """Runs the worker again and again, as a supervisor does; how often it crashed before it left in good order."""
     missing = {command.id for command in commands}
     for crashes in count():
         assert crashes <= MOST_CRASHES, f"{len(missing)} commands have no event yet"
         async with crasher(stage.environment(HEROES_WORKER_ID="crasher")) as program:
             if not await _ended_before(program, wire, missing):
+                program.tell(signal.SIGTERM)  # killed, it would leave the start of whatever copy it had just begun
+                assert await program.ended() == 0, program.output
                 return crashes
             assert await program.ended() == CRASHED, program.output
     raise AssertionError

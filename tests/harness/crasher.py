@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -30,13 +31,15 @@ async def _create(session: AsyncSession, data: Any) -> Handled:
 async def _main() -> None:
     logging.basicConfig(level=logging.INFO)
     entity = replace(OURS, handlers={**OURS.handlers, "hero.create": _create})
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with running_worker(load_settings(), entity):
-        await asyncio.get_running_loop().create_future()
+        await stop.wait()
 
 
 @asynccontextmanager
 async def crasher(environment: Mapping[str, str]) -> AsyncIterator[Program]:
-    """Such a worker in a process of its own."""
+    """Such a worker in a process of its own; SIGTERM is its way out in good order."""
     async with started(environment, "-m", "tests.harness.crasher") as program:
         yield program
 

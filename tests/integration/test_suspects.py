@@ -125,6 +125,30 @@ async def test_an_end_that_can_not_be_written_holds_up_nobody(
             pass
 
 
+async def test_nobody_begins_before_a_good_end_is_on_record(
+    stage: Stage, database: Database, suspects: Suspects, permits: Permits
+) -> None:
+    """If the next one ended the process, the start of the good one would stand there without an end, too."""
+    command_id = str(uuid4())
+    async with database.sessions.begin() as session:
+
+        async def end_well() -> None:
+            async with suspects.alone(command_id):
+                await session.execute(text("SELECT FROM suspect WHERE command_id = :id FOR UPDATE"), {"id": command_id})
+
+        ending = asyncio.create_task(end_well())
+
+        async def end_waits_for_the_row() -> bool:
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            return bool(await stage.rows(waiting)) or ending.done()
+
+        await eventually(end_waits_for_the_row, "the end is being written")
+        assert not ending.done()
+        assert permits._permits._value == 0
+    await ending
+    assert await _starts(stage, command_id) == 0
+
+
 async def test_nothing_else_is_at_work_beside_a_suspect(suspects: Suspects, permits: Permits) -> None:
     at_work, most_beside, alone = 0, 0, asyncio.Event()
 

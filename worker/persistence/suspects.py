@@ -59,7 +59,8 @@ class Suspects:
             except BaseException:
                 self._ending[command_id] = asyncio.create_task(self._ended(command_id))
                 raise
-        await caught(self._execute, _FORGET, id=command_id)  # what stays is pruned one day
+            # Nobody begins before: if the next one ended the process, this start would stand there without an end, too.
+            await caught(self._execute, _FORGET, id=command_id)  # what stays is pruned one day
 
     async def finish(self) -> None:
         """This process ends in good order: none of its starts counts, unless the database is away just now."""

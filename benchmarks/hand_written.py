@@ -1,7 +1,8 @@
 """The limit: what a good engineer writes by hand over aiormq and asyncpg to apply commands exactly once.
 
-Invariant: it sends the statements, events, confirms and acks that the worker sends for the same commands, with the same
-prefetch and as many connections. Left out is everything else: batches, lanes, retries, outages, dead letters.
+Invariant: it sends the statements, events and acks that the worker sends for the same commands, with the same prefetch
+and as many connections; each event and each ack is a write of its own, as the client does it. Left out is everything
+else: batches, lanes, retries, outages, dead letters.
 """
 
 import asyncio

@@ -15,7 +15,8 @@ from tests.harness.wire import Wire
 from tests.harness.workers import tidy_worker
 from worker.app import Worker
 from worker.errors import PublishNotConfirmedError
-from worker.messaging.channel import ConfirmedChannel, Outgoing
+from worker.messaging.channel import ConfirmedChannel
+from worker.messaging.together import Outgoing
 from worker.persistence.pace import Pace
 
 BATCHES = 40

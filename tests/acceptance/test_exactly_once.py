@@ -20,11 +20,12 @@ from tests.harness.commands import create, delete, update
 from tests.harness.ledger import Ledger, announced, everything_heard, heard_at_least, leftovers, send_all
 from tests.harness.program import working
 from tests.harness.stage import Stage, eventually
-from tests.harness.wire import EVENTS, Wire, document, reason_of
+from tests.harness.wire import Wire, document, reason_of
 from worker.app import running_worker
 from worker.entity import Entity
 from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
+from worker.messaging.together import Outgoing
 from worker.ours import OURS
 from worker.outcomes import Handled
 from worker.persistence.unit_of_work import Handler
@@ -187,19 +188,19 @@ async def test_twins_that_meet_in_the_database_have_one_effect_and_one_set_of_ev
 
 
 def _confirms_fail(monkeypatch: pytest.MonkeyPatch, fails: Callable[[str], bool], *, sent: bool) -> None:
-    """Every publication of an event for which `fails` says so is reported as unconfirmed, sent all the same or not."""
-    publish = ConfirmedChannel.publish
+    """Every group with an event for which `fails` says so is reported as unconfirmed, sent all the same or not."""
+    publish = ConfirmedChannel.publish_together
 
     async def publish_or_fail(
-        self: ConfirmedChannel, message: Any, *, exchange: str, routing_key: str, mandatory: bool = False
+        self: ConfirmedChannel, messages: Sequence[tuple[Outgoing, str]], *, exchange: str
     ) -> None:
-        failing = exchange == EVENTS and fails(message.properties.message_id)
+        failing = [message for message, _ in messages if fails(str(message.properties.message_id))]
         if sent or not failing:
-            await publish(self, message, exchange=exchange, routing_key=routing_key, mandatory=mandatory)
+            await publish(self, messages, exchange=exchange)
         if failing:
             raise PublishNotConfirmedError("a test says so")
 
-    monkeypatch.setattr(ConfirmedChannel, "publish", publish_or_fail)
+    monkeypatch.setattr(ConfirmedChannel, "publish_together", publish_or_fail)
 
 
 async def test_events_whose_confirm_was_lost_come_again_with_the_same_ids(

@@ -96,8 +96,9 @@ class _Doom:
         self.struck = self.nth == 0
         return self.struck
 
-    async def die(self, command_id: str, subject: Any) -> NoReturn:
+    async def die(self, command_id: str, subject: Any, resource: Any) -> NoReturn:
         if self.window is Window.BEFORE_MARK:  # the broker answers on this channel when it has read the ack
+            await resource.tell()
             await subject.channel.queue_declare(f"heroes.commands.{subject.routing_key}", passive=True)
         self.end(Death(command_id, None, None))
 
@@ -138,7 +139,7 @@ class _Doom:
             struck = self.strikes(command_id)
             result = await original(resource, subject) if after or not struck else None
             if struck:
-                await self.die(command_id, subject)
+                await self.die(command_id, subject, resource)
             return result
 
         async def dying_in_the_transaction(driver: Any, subject: Any) -> Any:

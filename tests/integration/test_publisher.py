@@ -16,9 +16,10 @@ from tests.harness.stage import Stage, eventually
 from tests.harness.wire import DEAD_LETTERS, EVENTS, Wire
 from worker.documents import EventDocument
 from worker.errors import PublishNotConfirmedError
-from worker.messaging.channel import ConfirmedChannel, Outgoing
+from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import keep_connected
 from worker.messaging.publisher import EventPublisher
+from worker.messaging.together import Outgoing
 
 
 @asynccontextmanager
@@ -188,11 +189,41 @@ async def test_a_cut_connection_leaves_the_publish_unconfirmed_and_comes_back(st
         cable.hold()
         events = [_event() for _ in range(10)]
         unconfirmed = asyncio.gather(*(publisher.publish([event]) for event in events), return_exceptions=True)
-        await eventually(lambda: _has_heard(wire, events), "the broker has the events")
+        await eventually(lambda: _has_heard(wire, events[:1]), "the broker has the one that was there first")
         cable.cut()
         cable.release()
-        assert all(isinstance(result, PublishNotConfirmedError) for result in await unconfirmed)
+        first, *others = await unconfirmed
+        assert isinstance(first, PublishNotConfirmedError)
+        assert all(isinstance(result, PublishNotConfirmedError | None) for result in others)
         await eventually(lambda: _published(publisher, events[0]), "it is published again on a fresh connection")
+        told = {event.envelope["id"] for event, result in zip(events[1:], others, strict=True) if result is None}
+    assert told | {events[0].envelope["id"]} <= set(await _heard_ids(wire))
+
+
+async def test_events_that_come_while_one_is_under_way_go_out_together_behind_it(
+    channel: ConfirmedChannel, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, groups = channel.publish_together, []
+
+    async def counted(messages: Sequence[tuple[Outgoing, str]], **where: Any) -> None:
+        groups.append(len(messages))
+        await publish(messages, **where)
+
+    monkeypatch.setattr(channel, "publish_together", counted)
+    publisher, events = EventPublisher(channel), [_event() for _ in range(150)]
+    await asyncio.gather(*(publisher.publish([event]) for event in events))
+    assert groups == [1, 100, 49]
+    assert await _heard_ids(wire) == _ids(events)
+
+
+async def test_an_event_longer_than_a_frame_arrives_whole_between_its_neighbours(
+    channel: ConfirmedChannel, wire: Wire
+) -> None:
+    """A frame has room for 128 KiB."""
+    events = [_event(about=letter * size) for letter, size in zip("abc", (10, 400_000, 10), strict=True)]
+    await EventPublisher(channel).publish(events)
+    assert await _heard_ids(wire) == _ids(events)
+    assert [message.body for message in wire.events[:3]] == [event.body for event in events]
 
 
 async def _has_heard(wire: Wire, events: Sequence[EventDocument]) -> bool:

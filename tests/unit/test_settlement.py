@@ -8,6 +8,7 @@ import pytest
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
 
+from tests.harness.stage import eventually
 from worker.messaging.settlement import Settlement
 
 
@@ -42,20 +43,55 @@ class Message:
 async def test_nothing_is_acknowledged_on_a_channel_that_is_being_closed() -> None:
     channel, settlement = Channel(), Settlement(prefetch=32)
     settlement.arrived()
-    settlement.is_released = True
+    await settlement.release()
     await settlement.ack(channel.message(1))
     settlement.gone()
+    await settlement.tell()
     assert channel.heard == []
 
 
-async def test_at_work_every_delivery_is_acknowledged_at_once_and_alone() -> None:
+async def test_what_is_finished_is_told_before_its_channel_is_closed() -> None:
+    channel, settlement = Channel(), Settlement(prefetch=32)
+    await settlement.ack(channel.message(1))
+    assert channel.heard == []
+    await settlement.release()
+    assert channel.heard == [(1, False)]
+
+
+async def test_at_work_every_delivery_is_acknowledged_by_itself_within_a_moment() -> None:
     channel, settlement = Channel(), Settlement(prefetch=32)
     for tag in (2, 1):
         settlement.arrived()
         await settlement.ack(channel.message(tag))
         settlement.gone()
-    assert channel.heard == [(2, False), (1, False)]
     assert settlement._in_hand == 0
+    await eventually(lambda: _heard(channel, 2), "both are told", within_seconds=1)
+    assert channel.heard == [(2, False), (1, False)]
+
+
+async def test_the_queues_are_told_on_the_same_beat_so_that_one_write_takes_all() -> None:
+    channel = Channel()
+    settlements = [Settlement(prefetch=32) for _ in range(16)]
+    for tag, settlement in enumerate(settlements):
+        await settlement.ack(channel.message(tag))
+    beats = {settlement._beat.when() for settlement in settlements if settlement._beat}
+    assert len(beats) <= 2, "a beat may have passed between the first and the last"
+
+
+async def test_a_window_never_waits_for_the_beat() -> None:
+    """With a quarter of it finished, the broker hears at once: there is room for more."""
+    channel, settlement = Channel(), Settlement(prefetch=8)
+    await settlement.ack(channel.message(1))
+    assert channel.heard == []
+    await settlement.ack(channel.message(2))
+    assert channel.heard == [(1, False), (2, False)]
+
+
+@pytest.mark.parametrize("prefetch", [1, 2, 4, 7])
+async def test_in_a_small_window_every_ack_goes_out_at_once(prefetch: int) -> None:
+    channel, settlement = Channel(), Settlement(prefetch=prefetch)
+    await settlement.ack(channel.message(1))
+    assert channel.heard == [(1, False)]
 
 
 async def test_leaving_with_nothing_in_hand_takes_no_time() -> None:
@@ -134,3 +170,7 @@ async def test_a_channel_that_is_gone_hears_nothing_and_nobody_fails(leaving: bo
     await settlement.ack(channel.message(1))
     await settlement.tell_the_rest()
     assert channel.heard == []
+
+
+async def _heard(channel: Channel, count: int) -> bool:
+    return len(channel.heard) >= count

@@ -6,33 +6,22 @@ by its id alone, and would take the first copy's fate for the second's.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
-from typing import Protocol, cast
+from typing import cast
 
 import aiormq
 from aio_pika.abc import AbstractChannel, AbstractRobustConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
-from pamqp.commands import Basic
 
 from worker.errors import PublishNotConfirmedError
 from worker.failsafe import Failure, caught
+from worker.messaging import together
+from worker.messaging.together import Outgoing
 from worker.watch import Watch
 
 _CLOSE_TIMEOUT_SECONDS = 1
 _UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, OSError, RuntimeError)
-
-
-class Outgoing(Protocol):
-    """What can be published; an `aio_pika.Message` is one."""
-
-    @property
-    def body(self) -> bytes:
-        """What it says."""
-
-    @property
-    def properties(self) -> Basic.Properties:
-        """What AMQP is told about it."""
 
 
 class ConfirmedChannel:
@@ -68,29 +57,13 @@ class ConfirmedChannel:
             ),
         )
 
-    async def publish_together(self, messages: Iterable[tuple[Outgoing, str]], *, exchange: str) -> None:
+    async def publish_together(self, messages: Sequence[tuple[Outgoing, str]], *, exchange: str) -> None:
         """The same for all of these, each with its routing key: sent in this order, and confirmed in any.
 
         Raises:
             PublishNotConfirmedError: at least one was not confirmed; told at once, whatever becomes of the others.
         """
-
-        async def send_all(channel: aiormq.Channel) -> None:
-            sent = [
-                asyncio.ensure_future(
-                    channel.basic_publish(
-                        message.body, exchange=exchange, routing_key=key, properties=message.properties, wait=False
-                    )
-                )
-                for message, key in messages
-            ]
-            try:
-                await asyncio.gather(*sent)
-            finally:
-                for one in sent:
-                    one.cancel()
-
-        await self._confirmed(exchange, send_all)
+        await self._confirmed(exchange, lambda channel: together.publish_together(channel, messages, exchange=exchange))
 
     async def _confirmed(self, exchange: str, send: Callable[[aiormq.Channel], Awaitable[object]]) -> None:
         used: list[AbstractChannel] = []

@@ -90,10 +90,10 @@ class Consumer:
     async def release(self) -> None:
         """Whatever is in hand is cancelled here and has gone back to its queue, in order."""
         channel, self._channel, self._tag = self._channel, None, None
-        self.settlement.is_released = True
-        if channel is not None:
-            with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
-                async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
+        with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
+            async with asyncio.timeout(_RPC_TIMEOUT_SECONDS):
+                await self.settlement.release()
+                if channel is not None:
                     await channel.close()
 
     async def leave(self, timeout_seconds: float) -> bool:

@@ -15,6 +15,7 @@ from contracts.channels import EVENTS
 from contracts.envelope import CONTENT_TYPE, instant
 from worker.documents import EventDocument
 from worker.messaging.channel import ConfirmedChannel
+from worker.messaging.ferry import Ferry
 from worker.watch import Watch
 
 APP_ID = "heroes-worker"
@@ -39,8 +40,8 @@ class EventMessage:
 class EventPublisher:
     """Sends event documents to the events exchange, by their type.
 
-    Single events go out as they come. Those of batches go in groups, and the groups stand in line: thousands of events
-    under way at once would wait for their confirms until they time out.
+    Single events go out as they come, and together where others are under way. Those of batches go in groups, and the
+    groups stand in line: thousands of events under way at once would wait for their confirms until they time out.
     """
 
     def __init__(self, channel: ConfirmedChannel, watch: Watch | None = None) -> None:
@@ -48,6 +49,7 @@ class EventPublisher:
         self._watch = watch or Watch()
         self._free = asyncio.Semaphore(_UNDER_WAY_AT_MOST)
         self._first_in_line = asyncio.Lock()
+        self._ferry = Ferry(self._publish_together, _GROUP_AT_MOST)
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
         """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of
@@ -57,16 +59,18 @@ class EventPublisher:
             PublishNotConfirmedError: at least one was not confirmed.
         """
         with self._watch.publication(EVENTS, len(events)):
-            if len(events) == 1:  # nearly always: the line and a task of its own would cost more than they bring
-                await self._channel.publish(as_message(events[0]), exchange=EVENTS, routing_key=_type_of(events[0]))
-                self._watch.published(_type_of(events[0]))
+            if len(events) == 1:  # nearly always
+                await self._ferry.take(events[0])
                 return
             for group in _groups(events):
                 async with self._place_for(len(group)):
-                    messages = [(as_message(event), _type_of(event)) for event in group]
-                    await self._channel.publish_together(messages, exchange=EVENTS)
-                for _, kind in messages:
-                    self._watch.published(kind)
+                    await self._publish_together(group)
+
+    async def _publish_together(self, events: Sequence[EventDocument]) -> None:
+        messages = [(as_message(event), _type_of(event)) for event in events]
+        await self._channel.publish_together(messages, exchange=EVENTS)
+        for _, kind in messages:
+            self._watch.published(kind)
 
     @asynccontextmanager
     async def _place_for(self, events: int) -> AsyncIterator[None]:

@@ -16,7 +16,7 @@ from worker.attendance import Attendance
 from worker.entity import Entity
 from worker.errors import TopologyError
 from worker.front import Front
-from worker.messaging import topology
+from worker.messaging import guard, topology, writing
 from worker.messaging.connection import connect, keep_connected, patiently, without_password
 from worker.observability.observed import Observed, observed
 from worker.ours import OURS
@@ -45,6 +45,8 @@ async def running_worker(
     Raises:
         RefuseToStartError: something is not right; the message says what mends it.
     """
+    guard.install()  # before the first connection
+    writing.install()
     looking_on = looking_on or observed(settings, entity.handlers)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(looking_on.close)

@@ -11,7 +11,6 @@ from contracts import channels
 from contracts.channels import command_queues
 from worker.answering import Answering
 from worker.entity import Entity
-from worker.messaging import closing, guard, writing
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import with_heartbeat
 from worker.messaging.consumer import rabbit_broker
@@ -121,9 +120,6 @@ def assembled(
 
 
 def _intake(settings: Settings, entity: Entity, pipeline: Pipeline, answering: Answering, watch: Watch) -> Intake:
-    guard.install()
-    closing.install()
-    writing.install()
     broker = rabbit_broker(with_heartbeat(settings.rabbitmq_url), logging.getLogger("worker.faststream"))
     intake = Intake(broker, settings.worker_id, watch)
     broker.add_middleware(intake.arrival)

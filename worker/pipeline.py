@@ -48,7 +48,7 @@ class Pipeline:
     marker: Marker
 
     async def process(self, delivery: Delivery) -> None:
-        """The command took effect once, its events are out and the broker knows; or it stays where it is."""
+        """The command took effect once, its events are out and the broker is told; or it stays where it is."""
         async with delivery.turn:  # 1 decoded when it arrived; nobody before it is left in its lane now
             outcome = await self._decide(delivery)  # 2 claim, 3 apply, 4 record
             await self._announce(delivery, outcome)  # 5 publish

@@ -45,7 +45,7 @@ def river() -> River:
 @pytest.fixture
 def ferry(river: River) -> Ferry[int]:
     """One with five places."""
-    return Ferry(river.carry, at_most=5)
+    return Ferry(river.carry, crossings=1, places=5)
 
 
 async def _begun(ferry: Ferry[int], *ones: int) -> list["asyncio.Task[None]"]:
@@ -78,6 +78,21 @@ async def test_who_comes_meanwhile_goes_next_together_and_in_the_order_of_coming
     await asyncio.gather(*others)
     await river.lands(2)
     assert river.crossings == [[0], [1, 2, 3], [4]]
+
+
+async def test_so_many_crossings_as_are_allowed_are_under_way_and_no_more(river: River) -> None:
+    ferry = Ferry(river.carry, crossings=2, places=5)
+    tasks = await _begun(ferry, 0, 1, 2, 3)
+    assert river.crossings == [[0], [1]]
+    await river.lands(1)
+    await _begun(ferry)
+    tasks += await _begun(ferry, 4)
+    assert river.crossings == [[0], [1], [2, 3]]
+    await river.lands(0)
+    for crossing in (2, 3):
+        await river.lands(crossing)
+    await asyncio.gather(*tasks)
+    assert river.crossings == [[0], [1], [2, 3], [4]]
 
 
 async def test_no_crossing_takes_more_than_there_are_places(river: River, ferry: Ferry[int]) -> None:

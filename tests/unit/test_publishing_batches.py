@@ -10,6 +10,7 @@ import pytest
 from aio_pika.abc import AbstractRobustConnection
 from aiormq.abc import ChannelFrame
 from aiormq.exceptions import DeliveryError
+from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
@@ -40,6 +41,7 @@ class Broker:
         self.began: list[str] = []
         self.under_way: set[str] = set()
         self.most_under_way = 0
+        self.body = b""
         self.connection = self.write_queue = self
 
     async def ready(self) -> None:
@@ -71,6 +73,8 @@ class Broker:
         while rest:
             count, _, part = pamqp.frame.unmarshal(rest)
             rest = rest[count:]
+            if isinstance(part, ContentBody):
+                self.body += part.value
             if isinstance(part, ContentHeader):
                 self._read += 1
                 task = asyncio.create_task(self._confirm(self._read, part.properties.message_id or ""))
@@ -163,6 +167,20 @@ async def test_of_two_events_about_one_subject_only_one_is_under_way() -> None:
     await _publisher(broker).publish(_batch("one", 12, subjects=3))
     assert broker.most_under_way == 3
     assert broker.began == [f"one.{number}" for number in range(12)]
+
+
+@pytest.mark.parametrize("limit", [-8, 100, 131_064])
+async def test_whatever_the_broker_says_of_frames_a_body_arrives_whole(limit: int) -> None:
+    """Without a limit for frames the client takes eight from nothing."""
+
+    async def answer(_: str) -> None:
+        pass
+
+    broker = Broker(answer)
+    broker.max_content_size = limit
+    event = EventDocument.of({"id": "one", "type": "hero.created", "data": "n" * 1000})
+    await asyncio.wait_for(_publisher(broker).publish([event]), 5)
+    assert broker.body == event.body
 
 
 async def test_a_batch_without_events_publishes_nothing() -> None:

@@ -23,6 +23,11 @@ class Channel:
         """A delivery on this channel."""
         return cast("DeliveredMessage", Message(tag, self))
 
+    @property
+    def is_closed(self) -> bool:
+        """As the client's."""
+        return self.closed
+
     async def basic_ack(self, tag: int, *, multiple: bool, wait: bool) -> None:
         """The broker hears of it, unless the channel is gone."""
         await asyncio.sleep(0)

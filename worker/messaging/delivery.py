@@ -55,7 +55,7 @@ class Delivery:
         return isinstance(count, int) and count >= _SUSPICIOUS_COUNT
 
     async def ack(self) -> None:
-        """The broker may forget the message."""
+        """The broker may forget the message, and hears so within a moment."""
         self.journey.announced()
         await self.settlement.ack(self.raw)
         self.journey.settled()

@@ -23,6 +23,7 @@ APP_ID = "heroes-worker"
 _PERSISTENT = 2
 
 _GROUP_AT_MOST = 100
+_CROSSINGS = 2  # fewer would make single events wait where there are few, more would make all groups small
 _UNDER_WAY_AT_MOST = 400
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -49,7 +50,7 @@ class EventPublisher:
         self._watch = watch or Watch()
         self._free = asyncio.Semaphore(_UNDER_WAY_AT_MOST)
         self._first_in_line = asyncio.Lock()
-        self._ferry = Ferry(self._publish_together, _GROUP_AT_MOST)
+        self._ferry = Ferry(self._publish_together, crossings=_CROSSINGS, places=_GROUP_AT_MOST)
 
     async def publish(self, events: Sequence[EventDocument]) -> None:
         """Every event is confirmed; those about one subject in this order. On a failure some may be out: publish all of

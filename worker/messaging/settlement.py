@@ -70,9 +70,9 @@ class Settlement:
 
     async def ack(self, message: DeliveredMessage) -> None:
         """The broker hears it within a moment, or, while leaving, at the end: an ack now would only fetch another
-        delivery.
+        delivery. One whose channel is gone, or going, it never hears of: that one comes again.
         """
-        if self.is_released:
+        if self.is_released or message.channel.is_closed:
             return
         self._finished.append(message)
         if self._leaving:
@@ -85,7 +85,7 @@ class Settlement:
             self._beat = loop.call_at((loop.time() // _BEAT_SECONDS + 1) * _BEAT_SECONDS, self._on_beat)
 
     async def tell(self) -> None:
-        """The broker has heard of everything that is finished, each by itself."""
+        """Everything that is finished is on its way to the broker, each by itself."""
         finished, self._finished = self._finished, []
         for message in finished:
             if not self.is_released:

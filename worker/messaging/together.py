@@ -33,7 +33,7 @@ async def publish_together(channel: aiormq.Channel, messages: Sequence[tuple[Out
 
     Raises:
         DeliveryError: it refused one; told at once, whatever becomes of the others.
-        Exception: the channel or its connection is gone, for what reason the client knows.
+        Exception, CancelledError: the channel or its connection is gone, for what reason the client knows.
     """
     frames = [frame for message, key in messages for frame in _frames(channel, message, exchange, key)]
     async with channel.lock:
@@ -50,7 +50,8 @@ def _frames(
     channel: aiormq.Channel, message: Outgoing, exchange: str, routing_key: str
 ) -> Iterable[Basic.Publish | ContentHeader | ContentBody]:
     """AMQP 0-9-1, 2.3.5.2: a method, a header, and the body in parts that are not too long for a frame."""
-    body, most = message.body, channel.max_content_size
+    body = message.body
+    most = channel.max_content_size if channel.max_content_size > 0 else len(body) + 1  # a broker may set no limit
     yield Basic.Publish(exchange=exchange, routing_key=routing_key)
     yield ContentHeader(properties=message.properties, body_size=len(body))
     for start in range(0, len(body), most):

@@ -42,7 +42,7 @@ class Scale:
 FULL = Scale(
     name="full",
     commands=3000,
-    rounds=5,
+    rounds=7,
     kind_rounds=3,
     concurrencies=(1, 8, 32, 100),
     hand_written_processes=(2, 3),

@@ -11,6 +11,7 @@ from typing import Any
 
 from benchmarks.contestants import WORKER
 from benchmarks.section import number
+from benchmarks.topics.latency import HALF_LOAD, at_load
 
 _LARGEST_BATCH = "1000"
 
@@ -46,7 +47,7 @@ def goals(figures: Figures) -> tuple[Goal, ...]:
     rates, memory = backlog.get("rates") or [nan], backlog.get("resident_bytes") or [nan]
     ours = _at(figures, "creates", "contestants", WORKER.name, "per_second")
     http = _at(figures, "http", "creates_per_second")
-    p99 = _at(figures, "latency", "timings", WORKER.name)
+    p99 = _at(figures, "latency", "timings", at_load(HALF_LOAD, WORKER))
     return (
         Goal("one process, of the hand-written loop", 0.7, creates.get("to_hand_written", nan)),
         Goal("one process, of the textbook FastStream worker", 2, creates.get("to_textbook", nan)),

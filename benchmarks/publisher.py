@@ -1,7 +1,7 @@
-"""`python -m benchmarks.publisher RATE SECONDS`: publishes creates at a steady rate and times each until its event.
+"""`python -m benchmarks.publisher steady RATE SECONDS`: publishes creates and times each until its event.
 
-Invariant: each command goes out at its own moment, whatever became of those before it, so that a slow worker can't slow
-down its own measure.
+Invariant: at a steady rate each command goes out at its own moment, whatever became of those before it, so that a slow
+worker can't slow down its own measure. `full UNDER_WAY SECONDS` keeps so many under way instead, to find a rate.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ class Publisher:
         self.sent: dict[str, float] = {}
         self.heard: dict[str, float] = {}
         self._news = asyncio.Event()
+        self.room = asyncio.Semaphore(0)
+        """One more for each command that has its event."""
 
     async def listen(self) -> None:
         """Every event from now on is heard."""
@@ -58,10 +60,11 @@ class Publisher:
     async def _hear(self, message: DeliveredMessage) -> None:
         now = perf_counter()
         self.heard.setdefault(orjson.loads(message.body)["causationid"], now)
+        self.room.release()
         self._news.set()
 
 
-async def run(settings: Settings, rate: float, seconds: float) -> Timing:
+async def run(settings: Settings, mode: str, much: float, seconds: float) -> Timing:
     """How long each took, without those of the first second, nor of a burst before it: a worker that has been through
     one has all its connections open. Raises: TimeoutError if an event never comes.
     """
@@ -73,7 +76,8 @@ async def run(settings: Settings, rate: float, seconds: float) -> Timing:
         await publisher.listen()
         await asyncio.gather(*(publisher.send(create(number)) for number in range(_BURST)))
         await publisher.all_heard(_BURST_SECONDS)
-        began = await _steadily(publisher, rate, _WARM_UP_SECONDS + seconds)
+        sending = {"steady": _steadily, "full": _fully}[mode]
+        began = await sending(publisher, much, _WARM_UP_SECONDS + seconds)
         await publisher.all_heard(_LAST_EVENT_SECONDS)
     finally:
         await connection.close()
@@ -93,6 +97,16 @@ async def _steadily(publisher: Publisher, rate: float, seconds: float) -> float:
     return began
 
 
+async def _fully(publisher: Publisher, under_way: float, seconds: float) -> float:
+    publisher.room = asyncio.Semaphore(int(under_way))
+    began = perf_counter()
+    async with asyncio.TaskGroup() as group:
+        while perf_counter() < began + seconds:
+            await publisher.room.acquire()
+            group.create_task(publisher.send(create(len(publisher.sent))))
+    return began
+
+
 if __name__ == "__main__":
-    timing = uvloop.run(run(load_settings(), float(sys.argv[1]), float(sys.argv[2])))
+    timing = uvloop.run(run(load_settings(), sys.argv[1], *map(float, sys.argv[2:4])))
     sys.stdout.buffer.write(orjson.dumps(asdict(timing)))

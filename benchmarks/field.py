@@ -38,7 +38,7 @@ TASKIQ = Contestant(
     needs=("taskiq", "taskiq_aio_pika"),
     leaves_out=_NO_INBOX,
 )
-PEERS = (TEXTBOOK, CELERY, DRAMATIQ, TASKIQ)
+PEERS = (CELERY, TASKIQ, DRAMATIQ, TEXTBOOK)
 
 HTTP = Contestant(
     "FastAPI + SQLModel over HTTP",

@@ -22,7 +22,8 @@ async def measure(bench: Bench) -> Section:
     entries = _entries(bench)
     async with bench.arena() as arena:
         tally = await tournament(bench, _turns(arena, entries, bench.scale.commands), bench.scale.rounds)
-    shown = [one for one in entries if one.name in tally.names]
+    there = [one for one in entries if one.name in tally.names]
+    shown = sorted(there, key=lambda one: tally.median(one.name).per_second, reverse=True)
     return Section(
         name="creates",
         title="Creating heroes",
@@ -46,9 +47,9 @@ async def measure(bench: Bench) -> Section:
 
 def _entries(bench: Bench) -> list[Contestant]:
     scale = bench.scale
-    more = [WORKER.times(2), *map(hand_written, scale.hand_written_processes)]
-    # What is compared stands side by side: the machine is not the same a minute later.
-    return [HAND_WRITTEN, WORKER, *map(ours_at, scale.concurrencies), *more, *PEERS]
+    processes = [WORKER.times(2), *map(hand_written, scale.hand_written_processes)]
+    # What goals compare stands side by side: the machine is not the same a minute later.
+    return [*PEERS, WORKER, HAND_WRITTEN, *processes, *map(ours_at, scale.concurrencies)]
 
 
 def _turns(arena: Arena, entries: list[Contestant], count: int) -> list[Turn]:

@@ -20,6 +20,7 @@ from worker.operations import prepare
 NOWHERE = {
     "HEROES_RABBITMQ_URL": "amqp://ann:Zx9Qk7-password@127.0.0.1:1/v",
     "HEROES_DATABASE_URL": "postgresql+asyncpg://ann:Zx9Qk7-password@127.0.0.1:1/d",
+    "HEROES_HTTP_PORT": "0",  # somebody's `make run` may have the usual one
 }
 
 

@@ -63,8 +63,16 @@ def _about_policies(ours: set[str], there: Iterable[Mapping[str, Any]]) -> Itera
                 told = f"a policy sets {' and '.join(meddling)} for queue {name}"
                 yield Finding.wrong("policies", told, "narrow the policy's pattern so that it leaves this queue alone")
         elif name.startswith(f"{EVENTS}.") and name != EVENT_LOG:
-            arguments = {key.removeprefix("x-"): value for key, value in queue.get("arguments", {}).items()}
-            yield from _about_consumer(name, {**(policy or {}), **arguments}, is_known=policy is not None)
+            yield from _about_consumer(name, _rules(queue), is_known=policy is not None)
+
+
+def _rules(queue: Mapping[str, Any]) -> dict[str, Any]:
+    """What holds for the queue: an argument before a policy; but a quorum queue takes `overflow` from the policy."""
+    policy = queue.get("effective_policy_definition") or {}
+    rules = policy | {key.removeprefix("x-"): value for key, value in queue.get("arguments", {}).items()}
+    if rules.get("queue-type") == "quorum" and "overflow" in policy:
+        rules["overflow"] = policy["overflow"]
+    return rules
 
 
 def _about_consumer(name: str, rules: Mapping[str, Any], *, is_known: bool) -> Iterator[Finding]:

@@ -6,11 +6,11 @@ Invariant: a goal without a figure is missed, never met in silence.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
-from statistics import median
 from typing import Any
 
 from benchmarks.contestants import WORKER
 from benchmarks.section import number
+from benchmarks.topics.backlog import thirds_of
 from benchmarks.topics.latency import HALF_LOAD, at_load
 
 _LARGEST_BATCH = "1000"
@@ -56,15 +56,15 @@ def goals(figures: Figures) -> tuple[Goal, ...]:
         Goal("best number of processes, of the hand-written loop's best", 0.8, creates.get("best_to_best", nan)),
         Goal("heroes/s in batches of 1 000, of single commands", 10, _at(figures, "batches", "times", _LARGEST_BATCH)),
         Goal("p99 from publication to event at half load, ms", 20, getattr(p99, "p99_milliseconds", nan), at_most=True),
-        Goal("rate in the last third of a backlog, of the first", 0.9, _last_third(rates)),
+        Goal("rate in the last third of a backlog, of the first", 0.9, _last_of_first(rates)),
         Goal("memory at the end of a backlog, of its beginning", 1.1, memory[-1] / memory[0], at_most=True),
         Goal("rate beside full tables, of empty ones", 0.9, figures.get("full_tables", {}).get("ratio", nan)),
     )
 
 
-def _last_third(values: Sequence[float]) -> float:
-    third = max(len(values) // 3, 1)
-    return median(values[-third:]) / median(values[:third])
+def _last_of_first(rates: Sequence[float]) -> float:
+    first, _, last = thirds_of(rates)
+    return last / first
 
 
 def _at(figures: Figures, *path: str) -> Any:

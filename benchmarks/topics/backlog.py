@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from statistics import median
 
 from benchmarks.bench import Bench
 from benchmarks.contestants import WORKER, WrongError
@@ -30,17 +31,25 @@ async def measure(bench: Bench) -> Section:
 def _section(count: int, marks: Sequence[Mark], failed: dict[str, str]) -> Section:
     rates = [_rate(marks, count, tenth) for tenth in range(1, _TENTHS)] if marks else []
     memory = [_near(marks, count * share).resident_bytes for share in (0.1, 0.5, 1)] if marks else []
-    middle = [number(rates[at]) for at in (0, len(rates) // 2, -1)] if marks else []
+    thirds = [number(rate) for rate in thirds_of(rates)] if marks else []
     return Section(
         name="backlog",
         title=f"A backlog of {number(count)} commands",
-        says="Drained by one worker process. The first tenth is warm-up: rate and memory are taken from there on.",
+        says="Drained by one worker process. The first tenth is warm-up. A rate is the middle of a third's tenths;"
+        " memory is that of the moment.",
         head=("", "beginning", "middle", "end"),
-        rows=(("commands/s", *middle), ("memory", *map(mebibytes, memory))) if marks else (),
+        rows=(("commands/s", *thirds), ("memory", *map(mebibytes, memory))) if marks else (),
         figures={"commands": count, "rates": rates, "resident_bytes": memory},
         charts=(Chart("backlog", "Rate in each tenth of a backlog", "commands/s", _bars(rates)),) if marks else (),
         failed=failed,
     )
+
+
+def thirds_of(rates: Sequence[float]) -> tuple[float, float, float]:
+    """The medians of the first third of these, of the rest between, and of the last third."""
+    third = max(len(rates) // 3, 1)
+    first, last = median(rates[:third]), median(rates[-third:])
+    return first, median(rates[third:-third] or [first]), last
 
 
 def _bars(rates: Sequence[float]) -> tuple[tuple[str, tuple[float, ...]], ...]:

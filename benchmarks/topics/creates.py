@@ -31,7 +31,7 @@ async def measure(bench: Bench) -> Section:
         head=(
             "who",
             "per second",
-            "ratio",
+            "of hand-written",
             "CPU µs",
             *(f"{part} µs" for part in _SHOWN),
             "peak memory",

@@ -1,9 +1,12 @@
 """What the benchmarks make of what they measure: ratios, verdicts, goals, pages; and who is missing is named."""
 
+import asyncio
 from math import isnan, nan
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
+import orjson
 import pytest
 
 from benchmarks.calls import Timing, percentile, timed
@@ -11,11 +14,13 @@ from benchmarks.contestants import WORKER, Contestant
 from benchmarks.field import HTTP, PEERS, hand_written
 from benchmarks.goals import Goal, goals
 from benchmarks.guard import FLOOR, MEASURED, verdict
+from benchmarks.publisher import Publisher, _fully
 from benchmarks.race import Figure
 from benchmarks.report.machine import Machine
 from benchmarks.report.page import Run, table
 from benchmarks.report.svg import svg
 from benchmarks.section import Chart, Section, number
+from benchmarks.topics.backlog import thirds_of
 from benchmarks.topics.latency import HALF_LOAD, at_load
 from benchmarks.tournament import Tally
 from benchmarks.usage import Cpu
@@ -192,3 +197,34 @@ def test_the_benchmarks_keep_to_the_size_of_the_house() -> None:
     rules = (nothing_is_long, every_exception_from_a_check_has_a_reason)
     broken = [violation for source in sources("benchmarks") for rule in rules for violation in rule(source)]
     assert not broken, "\n".join(broken)
+
+
+def test_the_thirds_of_a_backlog_are_what_its_table_and_its_goal_compare() -> None:
+    assert thirds_of([693, 601, 595, 616, 621, 590, 566, 637, 611]) == (601, 616, 611)
+    assert thirds_of([5]) == (5, 5, 5)
+
+
+async def test_to_find_what_is_carried_so_many_commands_are_under_way_and_a_repeated_event_makes_no_room() -> None:
+    under_way, most = set[str](), 0
+
+    class Channel:
+        async def basic_publish(self, body: bytes, **_: object) -> None:
+            nonlocal most
+            command_id = orjson.loads(body)["id"]
+            under_way.add(command_id)
+            most = max(most, len(under_way))
+            asyncio.get_running_loop().call_later(0.001, arrive, command_id)
+
+    def arrive(command_id: str) -> None:
+        under_way.discard(command_id)
+        event = SimpleNamespace(body=orjson.dumps({"causationid": command_id}))
+        heard = (publisher._hear(event) for _ in range(2))  # type: ignore[arg-type]  # all that it looks at
+        hearing.extend(map(asyncio.ensure_future, heard))
+
+    hearing: list[asyncio.Future[None]] = []
+    publisher = Publisher(Channel())  # type: ignore[arg-type]  # what it needs of one
+    await _fully(publisher, 7, 0.1)
+    await publisher.all_heard(5)
+    await asyncio.gather(*hearing)
+    assert most == 7
+    assert len(publisher.sent) > 7

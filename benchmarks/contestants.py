@@ -57,7 +57,9 @@ class Contestant:
         return replace(self, name=f"{self.name} x {copies}", copies=copies)
 
 
-WORKER = Contestant("heroes worker", ("-c", "from worker.cli import main; main()", "worker"))
+_HEROES_WORKER = ("-c", "from worker.cli import main; main()", "worker")
+WORKER = Contestant("heroes worker", _HEROES_WORKER)
+TWO_PROCESSES = Contestant("heroes worker --processes 2", (*_HEROES_WORKER, "--processes", "2"))
 UNWATCHED = Contestant("worker, nobody looking on", ("-m", "benchmarks.unwatched"))
 HAND_WRITTEN = Contestant(
     "hand-written",

@@ -18,6 +18,7 @@ from worker.errors import TopologyError
 from worker.front import Front
 from worker.messaging import guard, topology, writing
 from worker.messaging.connection import connect, keep_connected, patiently, without_password
+from worker.messaging.share import Share
 from worker.observability.observed import Observed, observed
 from worker.ours import OURS
 from worker.persistence import schema
@@ -38,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def running_worker(
-    settings: Settings, entity: Entity = OURS, looking_on: Observed | None = None
+    settings: Settings, entity: Entity = OURS, looking_on: Observed | None = None, share: Share | None = None
 ) -> AsyncIterator[Worker]:
     """A worker that takes commands; afterwards everything in hand is finished and told, as far as time allowed.
 
@@ -61,7 +62,7 @@ async def running_worker(
         worker = assembled(settings, entity, database, publishing, looking_on.watch)
         stack.push_async_callback(worker.gate.stop)
         front.shows(worker)
-        await _start(settings, worker, stack)
+        await _start(settings, worker, stack, share)
         yield worker
 
 
@@ -93,7 +94,7 @@ async def _patiently(settings: Settings, work: Callable[[], Awaitable[T]]) -> T:
     return await patiently(settings.rabbitmq_url, work, within_seconds=settings.startup_timeout_seconds)
 
 
-async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> None:
+async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack, share: Share | None) -> None:
     """Everything runs, the intake last; leaving goes the other way round."""
     for work in (worker.pipeline.marker.run(), worker.sweeper.run(), worker.gate.watch()):
         stack.push_async_callback(_ended, asyncio.create_task(work))
@@ -101,7 +102,7 @@ async def _start(settings: Settings, worker: Worker, stack: AsyncExitStack) -> N
     stack.push_async_callback(worker.pipeline.unit_of_work.suspects.finish)
     stack.push_async_callback(worker.pipeline.replies.finish)
     stack.push_async_callback(_soon, worker.intake.stop)
-    await _patiently(settings, worker.intake.start)
+    await _patiently(settings, partial(worker.intake.start, share))
     timeout_seconds = settings.shutdown_timeout_seconds
     stack.push_async_callback(_leave, worker, max(timeout_seconds - _CLOSING_SECONDS, timeout_seconds / 2))
     attendance = Attendance(worker.intake, worker.gate, settings.outage_release_seconds)

@@ -27,7 +27,7 @@ from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
 from worker.operations.send import send_app
 from worker.settings import Settings, load_settings, unknown_variables
-from worker.supervisor import LEAVE_WITH, Supervisor, leave_with_parent
+from worker.supervisor import LEAVE_WITH, SHARE, Supervisor, leave_with_parent
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(send_app, name="send")
@@ -46,9 +46,10 @@ def heroes() -> None:
 def worker(
     processes: Annotated[int, typer.Option("--processes", min=1, max=64, help="So many on this machine.")] = 1,
     leave_with: Annotated[int | None, typer.Option(LEAVE_WITH, hidden=True)] = None,
+    share: Annotated[tuple[int, int], typer.Option(SHARE, hidden=True)] = (0, 1),
 ) -> None:
     """Run a worker until SIGTERM or SIGINT; then it finishes what it has in hand. A second signal ends it at once."""
-    _run(partial(_supervise, processes=processes) if processes > 1 else partial(_work, parent=leave_with))
+    _run(partial(_supervise, processes=processes) if processes > 1 else partial(_work, parent=leave_with, share=share))
 
 
 @app.command()
@@ -79,18 +80,20 @@ async def _supervise(settings: Settings, processes: int) -> None:
         raise typer.Exit(code)
 
 
-async def _work(settings: Settings, parent: int | None) -> None:
+async def _work(settings: Settings, parent: int | None, share: tuple[int, int]) -> None:
     leaving = _Leaving(settings.shutdown_timeout_seconds)
     if parent is not None:
         leave = partial(asyncio.get_running_loop().call_soon_threadsafe, leaving.ask)
         leave_with_parent(parent, leave, settings.shutdown_timeout_seconds)
-    from worker.app import running_worker  # a second of imports that no other command should wait for
+    # A second of imports that no other command should wait for.
+    from worker.app import running_worker
+    from worker.messaging.share import Share
 
     spare_what_stays()  # before commands come: it takes a moment
 
     _on_signals(leaving.by_signal)
     async with AsyncExitStack() as stack:
-        starting = asyncio.create_task(stack.enter_async_context(running_worker(settings)))
+        starting = asyncio.create_task(stack.enter_async_context(running_worker(settings, share=Share(*share))))
         asked = asyncio.create_task(leaving.asked.wait())
         await asyncio.wait((starting, asked), return_when=asyncio.FIRST_COMPLETED)
         if starting.done():

@@ -20,6 +20,8 @@ from worker.settings import PREFIX, Settings
 
 LEAVE_WITH = "--leave-with"
 """The option that names the reading end to a process; nobody types it."""
+SHARE = "--share"
+"""The option that tells a process its number and how many there are; nobody types it."""
 
 _HIGHEST_PORT = 65_535
 _FIRST_PAUSE_SECONDS = 1.0
@@ -102,6 +104,7 @@ class Supervisor:
             sys.executable,
             *sys.orig_argv[1:],
             *("--processes", "1", LEAVE_WITH, str(self._theirs)),
+            *(SHARE, str(number), str(self._processes)),
             env={**os.environ, **{f"{PREFIX}{name}": value for name, value in own.items()}},
             stdin=DEVNULL,
             pass_fds=(self._theirs,),

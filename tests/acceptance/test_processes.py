@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -70,7 +71,7 @@ async def pair(stage: Stage, **overrides: str) -> AsyncIterator[Program]:
 
 
 async def shared_out(stage: Stage, management: httpx.AsyncClient) -> None:
-    """Each consumes every queue; by priority both are active, and one alone where the broker knows no priorities."""
+    """Each consumes every queue, and both are active: by priority, or each in its own half where there is none."""
     async with connected(stage.rabbitmq_url, within_seconds=5) as connection:
         knows_priorities = server_version(connection) >= (4, 0)
 
@@ -78,9 +79,9 @@ async def shared_out(stage: Stage, management: httpx.AsyncClient) -> None:
         host = urlsplit(stage.rabbitmq_url).path[1:]
         told = (await management.get(f"/consumers/{host}")).json()
         ours = [one for one in told if one["queue"]["name"] in command_queues()]
-        active = {one["consumer_tag"].partition("~")[0] for one in ours if one["active"]}
-        expected = 2 if knows_priorities else 1
-        return len(ours) == 2 * len(command_queues()) and len(active) == expected
+        active = Counter(one["consumer_tag"].partition("~")[0] for one in ours if one["active"])
+        is_shared = len(active) == 2 if knows_priorities else active == {f"{NAME}#0": 9, f"{NAME}#1": 8}
+        return len(ours) == 2 * len(command_queues()) and is_shared
 
     await eventually(they_are, "the queues are shared out")
 

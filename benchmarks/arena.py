@@ -75,6 +75,20 @@ class Arena:
         await self._verify_empty()
         return len(sent) - events
 
+    async def verify_peer(self, count: int, events: str, *, remembers: bool) -> None:
+        """So many heroes; a row for each if it remembers commands; and as many events in that queue, if it is named.
+
+        Raises:
+            WrongError: with what is different. The queue is gone either way.
+        """
+        found = {"heroes": await self.heroes()}
+        if remembers:
+            found["inbox"] = await self.recorded()
+        if events:
+            found["events"] = (await self.channel.queue_delete(events)).message_count or 0
+        if wrong := {name: number for name, number in found.items() if number != count}:
+            raise WrongError(f"not what {count} commands leave: {wrong}")
+
     async def clear(self, seeds: int = 0) -> None:
         """As before the first round, and so many heroes besides."""
         if self.old_rows:

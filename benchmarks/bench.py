@@ -41,8 +41,8 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    commands=3000,
-    rounds=7,
+    commands=5000,
+    rounds=5,
     kind_rounds=3,
     concurrencies=(1, 8, 32, 100),
     hand_written_processes=(2, 3),

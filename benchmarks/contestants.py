@@ -42,10 +42,14 @@ class Contestant:
     leaves_out: str = ""
     """What it does not do for its rate."""
     leaves_with: tuple[int, ...] = (0,)
+    events: str = ""
+    """Of a peer: the queue in which an event for each hero comes to stand, if it publishes any."""
+    remembers: bool = False
+    """Of a peer: it has a row for each command."""
 
     @property
     def is_peer(self) -> bool:
-        """It has queues of its own, and neither inbox nor our events."""
+        """It has queues of its own, for commands and for events."""
         return bool(self.fill)
 
     def missing(self) -> list[str]:

@@ -50,8 +50,8 @@ def goals(figures: Figures) -> tuple[Goal, ...]:
     p99 = _at(figures, "latency", "timings", at_load(HALF_LOAD, WORKER))
     return (
         Goal("one process, of the hand-written loop", 0.7, creates.get("to_hand_written", nan)),
-        Goal("one process, of the textbook FastStream worker", 2, creates.get("to_textbook", nan)),
-        Goal("one process, of the fastest peer over a queue", 1, creates.get("to_best_peer", nan)),
+        Goal("one process, of the textbook FastStream worker on the same work", 2, creates.get("to_textbook", nan)),
+        Goal("one process, of the fastest peer on the same work", 1, creates.get("to_best_peer", nan)),
         Goal("one process, of FastAPI + SQLModel creating over HTTP", 1, ours / http if http else nan),
         Goal("best number of processes, of the hand-written loop's best", 0.8, creates.get("best_to_best", nan)),
         Goal("heroes/s in batches of 1 000, of single commands", 10, _at(figures, "batches", "times", _LARGEST_BATCH)),

@@ -2,8 +2,8 @@
 
 from benchmarks.arena import Arena
 from benchmarks.bench import Bench
-from benchmarks.contestants import HAND_WRITTEN, WORKER, Contestant
-from benchmarks.field import PEERS, TEXTBOOK, hand_written, ours_at
+from benchmarks.contestants import HAND_WRITTEN, TWO_PROCESSES, WORKER, Contestant
+from benchmarks.field import LEAN_PEERS, PEERS, TEXTBOOK, hand_written, ours_at
 from benchmarks.race import Turn
 from benchmarks.section import Chart, Section, mebibytes, number
 from benchmarks.tournament import Tally, tournament
@@ -11,9 +11,9 @@ from benchmarks.tournament import Tally, tournament
 _PARTS = ("worker", "database", "broker")
 _SHOWN = ("program", *_PARTS[1:])
 _SAYS = (
-    "One command creates one hero. Ours and the hand-written loop do all of it: inbox, transaction, confirmed event,"
-    " ack; a referee counts rows and events afterwards. Peers do less, as told. CPU time is of one command. On RabbitMQ"
-    " 3.10 the first of several workers is active and the others stand by. Memory that forks share counts in each."
+    "One command creates one hero. Ours, the hand-written loop and the peers with inbox and event do the same: a repeat"
+    " has no effect, transaction, confirmed event, ack; a referee counts rows and events afterwards. The peers without"
+    " do less. What each leaves out is told. CPU time is of one command. Memory that forks share counts in each."
 )
 
 
@@ -47,9 +47,9 @@ async def measure(bench: Bench) -> Section:
 
 def _entries(bench: Bench) -> list[Contestant]:
     scale = bench.scale
-    processes = [WORKER.times(2), *map(hand_written, scale.hand_written_processes)]
+    processes = [TWO_PROCESSES, *map(hand_written, scale.hand_written_processes)]
     # What goals compare stands side by side: the machine is not the same a minute later.
-    return [*PEERS, WORKER, HAND_WRITTEN, *processes, *map(ours_at, scale.concurrencies)]
+    return [*LEAN_PEERS, *PEERS, WORKER, HAND_WRITTEN, *processes, *map(ours_at, scale.concurrencies)]
 
 
 def _turns(arena: Arena, entries: list[Contestant], count: int) -> list[Turn]:
@@ -69,9 +69,9 @@ def _row(one: Contestant, tally: Tally) -> tuple[str, ...]:
 
 
 def _figures(tally: Tally, entries: list[Contestant]) -> dict[str, object]:
-    ours = [WORKER.name, WORKER.times(2).name]  # numbers of processes: the loop has one concurrency, too
+    ours = [WORKER.name, TWO_PROCESSES.name]  # numbers of processes: the loop has one concurrency, too
     limits = [one.name for one in entries if one.name.startswith(HAND_WRITTEN.name)]
-    peer = tally.best([one.name for one in PEERS])
+    peer, lean = (tally.best([one.name for one in peers]) for peers in (PEERS, LEAN_PEERS))
     return {
         "contestants": tally.document(),
         "ratios": tally.ratios(WORKER.name, HAND_WRITTEN.name),
@@ -79,6 +79,8 @@ def _figures(tally: Tally, entries: list[Contestant]) -> dict[str, object]:
         "to_textbook": tally.ratio(WORKER.name, TEXTBOOK.name),
         "best_peer": peer,
         "to_best_peer": tally.ratio(WORKER.name, peer),
+        "best_lean_peer": lean,
+        "to_best_lean_peer": tally.ratio(WORKER.name, lean),
         "best_to_best": tally.ratio(tally.best(ours), tally.best(limits)),
     }
 

@@ -9,6 +9,7 @@ import pytest_asyncio
 
 from benchmarks.arena import Arena, opened
 from benchmarks.contestants import HAND_WRITTEN, Contestant, WrongError
+from benchmarks.field import TEXTBOOK
 from benchmarks.race import turn
 from benchmarks.usage import Servers
 from benchmarks.work import DELETE, UPDATE, Kind, batch_of
@@ -29,6 +30,21 @@ async def test_the_hand_written_loop_does_the_work_and_the_referee_agrees(arena:
     assert figure.per_second > 0
     assert figure.cpu.worker > 0
     assert figure.repeated == 0
+
+
+async def test_a_peer_on_the_same_work_leaves_a_hero_a_row_and_an_event_for_each_command(arena: Arena) -> None:
+    """The referee counts all three; the peer that needs no library besides ours stands for the others."""
+    figure = await turn(arena, TEXTBOOK, COMMANDS)
+    assert figure.per_second > 0
+    assert await arena.recorded() == COMMANDS
+
+
+async def test_the_referee_refuses_a_peer_without_row_or_event(arena: Arena) -> None:
+    await arena.clear(seeds=3)
+    await arena.channel.queue_declare("nobody.events", durable=True)
+    with pytest.raises(WrongError, match=r"not what 3 commands leave: {'inbox': 0, 'events': 0}"):
+        await arena.verify_peer(3, "nobody.events", remembers=True)
+    await arena.verify_peer(3, "", remembers=False)
 
 
 async def test_the_referee_refuses_commands_that_nobody_handled(arena: Arena) -> None:

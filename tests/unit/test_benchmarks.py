@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.calls import Timing, percentile, timed
 from benchmarks.contestants import WORKER, Contestant
-from benchmarks.field import HTTP, PEERS, hand_written
+from benchmarks.field import HTTP, LEAN_PEERS, PEERS, hand_written
 from benchmarks.goals import Goal, goals
 from benchmarks.guard import FLOOR, MEASURED, verdict
 from benchmarks.publisher import Publisher, _fully
@@ -74,12 +74,12 @@ def test_a_library_that_is_not_there_is_named() -> None:
     assert Contestant("x", (), needs=("json", "no_such_library")).missing() == ["no_such_library"]
 
 
-@pytest.mark.parametrize("peer", [*PEERS, HTTP], ids=lambda peer: peer.name)
+@pytest.mark.parametrize("peer", [*LEAN_PEERS, *PEERS, HTTP], ids=lambda peer: peer.name)
 def test_every_peer_says_what_it_leaves_out_here_and_in_its_file(peer: Contestant) -> None:
     (module,) = {word.split(":")[0] for word in peer.arguments if "benchmarks.peers" in word}
     source = Path(*module.split(".")).with_suffix(".py")
     assert peer.leaves_out
-    assert "It leaves out: " in (Path(__file__).parents[2] / source).read_text()
+    assert "leaves out: " in (Path(__file__).parents[2] / source).read_text()
 
 
 async def test_calls_are_made_once_each_and_never_more_at_once_than_asked() -> None:

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,6 +13,7 @@ import pytest_asyncio
 
 from contracts.channels import command_queues
 from contracts.envelope import Command
+from tests.harness.attending import Attending
 from tests.harness.commands import create
 from tests.harness.ledger import announced, everything_heard, heard_at_least, leftovers, send_all
 from tests.harness.program import Program, heroes
@@ -24,7 +23,6 @@ from tests.harness.wire import Wire
 from worker.errors import ExitCode
 from worker.local import Services
 from worker.local.probes import free_ports
-from worker.messaging.connection import connected, server_version
 
 NAME = "pair"
 
@@ -72,16 +70,13 @@ async def pair(stage: Stage, **overrides: str) -> AsyncIterator[Program]:
 
 async def shared_out(stage: Stage, management: httpx.AsyncClient) -> None:
     """Each consumes every queue, and both are active: by priority, or each in its own half where there is none."""
-    async with connected(stage.rabbitmq_url, within_seconds=5) as connection:
-        knows_priorities = server_version(connection) >= (4, 0)
+    attending = Attending(stage, management)
+    knows_priorities = await attending.knows_priorities()
 
     async def they_are() -> bool:
-        host = urlsplit(stage.rabbitmq_url).path[1:]
-        told = (await management.get(f"/consumers/{host}")).json()
-        ours = [one for one in told if one["queue"]["name"] in command_queues()]
-        active = Counter(one["consumer_tag"].partition("~")[0] for one in ours if one["active"])
+        active = {name: len(queues) for name, queues in (await attending.active()).items()}
         is_shared = len(active) == 2 if knows_priorities else active == {f"{NAME}#0": 9, f"{NAME}#1": 8}
-        return len(ours) == 2 * len(command_queues()) and is_shared
+        return len(await attending.tags()) == 2 * len(command_queues()) and is_shared
 
     await eventually(they_are, "the queues are shared out")
 

@@ -47,4 +47,5 @@ def _about(part: str, version: tuple[int, ...]) -> Iterator[Finding]:
         yield Finding.note("broker", f"{name} is older than {oldest}, the oldest that is tested", "upgrade it")
     if version < _FIRST_WITH_PRIORITIES:
         told = f"{name} ignores consumer priorities: one worker takes all queues, the others stand by"
-        yield Finding.note("broker", told, "nothing; RabbitMQ 4 spreads the queues over the workers")
+        do = "nothing, or heroes worker --processes N, which share them out; RabbitMQ 4 spreads them over all workers"
+        yield Finding.note("broker", told, do)

@@ -1,0 +1,91 @@
+"""What share of the queues a process consumes first, and that no queue waits for a process that does not come."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+import pytest_asyncio
+from aio_pika.abc import AbstractConnection
+
+from contracts.channels import command_queues
+from tests.harness.attending import Attending
+from tests.harness.cable import Cable
+from tests.harness.commands import create
+from tests.harness.ledger import announced, everything_heard, send_all
+from tests.harness.stage import Stage, eventually
+from tests.harness.users import management_of
+from tests.harness.wire import Wire
+from worker.app import running_worker
+from worker.local import Services
+from worker.messaging.share import Share
+
+MINE, THEIRS = set(command_queues()[0::2]), set(command_queues()[1::2])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def management(services: Services) -> AsyncIterator[httpx.AsyncClient]:
+    async with management_of(services) as client:
+        yield client
+
+
+def test_every_queue_is_in_exactly_one_share_and_queries_are_in_all() -> None:
+    for parts in (1, 2, 3, 17, 40):
+        shares = [Share(part, parts) for part in range(parts)]
+        assert all(sum(share.includes(queue) for share in shares) == 1 for queue in command_queues())
+        assert all(share.includes("heroes.queries") for share in shares)
+
+
+async def test_while_the_broker_is_away_nobody_has_had_time_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else all would rush at all queues when it is back, and whoever came first would keep them."""
+
+    async def connect() -> AbstractConnection:
+        raise ConnectionError
+
+    monkeypatch.setattr("worker.messaging.share._STAND_BACK_SECONDS", -1)
+    assert await Share(0, 2).free(sorted(THEIRS), connect) == []
+
+
+async def test_a_queue_whose_own_process_does_not_come_is_consumed_all_the_same(stage: Stage, wire: Wire) -> None:
+    async with running_worker(stage.settings(), share=Share(0, 2)) as alone:
+        assert set(await alone.intake.unattached()) == THEIRS
+
+        async def takes_all() -> bool:
+            return not await alone.intake.unattached()
+
+        commands = [create(name=f"Alone {number}") for number in range(20)]
+        await send_all(wire, commands)
+        await eventually(takes_all, "every queue is consumed", within_seconds=15)
+        await announced(wire, commands)
+    (await everything_heard(wire)).assert_one_event_each(commands)
+
+
+async def test_a_process_stands_by_at_once_where_the_others_are_at_work(stage: Stage) -> None:
+    """Long before it would take over a queue that nobody consumes."""
+    async with running_worker(stage.settings()), running_worker(stage.settings(), share=Share(0, 2)) as second:
+        assert await second.intake.unattached() == []
+
+
+async def test_the_queues_are_shared_out_again_when_both_come_back(
+    stage: Stage, wire: Wire, management: httpx.AsyncClient
+) -> None:
+    attending = Attending(stage, management)
+    spread_by_name = await attending.knows_priorities()
+
+    before = set[str]()
+
+    async def shared_out() -> bool:
+        active, tags = await attending.active(), await attending.tags() - before
+        both = len(active) == 2 and len(tags) == 2 * len(command_queues())
+        return both and (spread_by_name or active == {"back#0": MINE, "back#1": THEIRS})
+
+    async with Cable.to(stage.rabbitmq_url) as cable:
+        settings = [stage.settings(rabbitmq_url=cable.url, worker_id=f"back#{number}") for number in range(2)]
+        async with running_worker(settings[0], share=Share(0, 2)), running_worker(settings[1], share=Share(1, 2)):
+            await eventually(shared_out, "each is active in its own share")
+            before |= await attending.tags()
+            cable.cut()
+            commands = [create(name=f"Back {number}") for number in range(50)]
+            await send_all(wire, commands)
+            await eventually(shared_out, "each is active in its own share again")
+            await announced(wire, commands)
+    (await everything_heard(wire)).assert_one_event_each(commands)

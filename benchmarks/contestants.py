@@ -1,6 +1,6 @@
 """The programs that are measured, each in processes of its own.
 
-Invariant: whatever happens in a round, its processes and their children are ended by their own group.
+Invariant: whatever happens in a round, its processes and their children are ended.
 """
 
 import os
@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from tempfile import TemporaryFile
 from typing import IO
+
+import psutil
 
 from benchmarks.usage import cpu_seconds, peak_bytes, resident_bytes
 from worker.settings import PREFIX, Settings
@@ -151,8 +153,12 @@ def _started(arguments: Sequence[str], environ: dict[str, str], log: IO[bytes]) 
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):  # some are in a session of their own
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)  # children, too: some peers fork
+        os.killpg(process.pid, signal.SIGKILL)  # also those whose parent has ended
     process.wait()
 
 

@@ -53,6 +53,7 @@ def goals(figures: Figures) -> tuple[Goal, ...]:
         Goal("one process, of the textbook FastStream worker on the same work", 2, creates.get("to_textbook", nan)),
         Goal("one process, of the fastest peer on the same work", 1, creates.get("to_best_peer", nan)),
         Goal("one process, of FastAPI + SQLModel creating over HTTP", 1, ours / http if http else nan),
+        Goal("two processes, of one", 1, creates.get("two_to_one", nan)),
         Goal("best number of processes, of the hand-written loop's best", 0.8, creates.get("best_to_best", nan)),
         Goal("heroes/s in batches of 1 000, of single commands", 10, _at(figures, "batches", "times", _LARGEST_BATCH)),
         Goal("p99 from publication to event at half load, ms", 20, getattr(p99, "p99_milliseconds", nan), at_most=True),

@@ -113,6 +113,8 @@ async def prepare(one: Turn) -> None:
     if not one.contestant.is_peer:
         await one.arena.fill(one.count, one.kind)
         return
+    if one.contestant.events:
+        await one.arena.channel.queue_delete(one.contestant.events)
     command = [sys.executable, *one.contestant.fill, str(one.count)]
     environ = environment(one.arena.settings, one.contestant)
     filled = await asyncio.to_thread(subprocess.run, command, env=environ, capture_output=True, check=False)

@@ -2,8 +2,8 @@
 
 `create_hero` leaves out: the inbox (a redelivery creates a second hero), the event, order; it is acknowledged before it
 runs, as Celery does by default, so one that the process dies with is lost. `create_once` has an inbox and a confirmed
-event and acknowledges afterwards, but has neither order nor the event of a command whose process ends between commit
-and publication. Queues are classic ones.
+event and acknowledges afterwards, but has neither order nor retries (an error loses the command) nor the event of a
+command whose process ends between commit and publication. Queues are classic ones.
 """
 
 import sys
@@ -32,7 +32,7 @@ def create_hero(name: str, secret_name: str, age: int | None) -> None:
         session.commit()
 
 
-@app.task(name="create_once", acks_late=True)
+@app.task(name="create_once", acks_late=True, reject_on_worker_lost=True)
 def create_once(command_id: str, name: str, secret_name: str, age: int | None) -> None:
     """There is a new hero for this command, and an event tells of it."""
     with session_of() as session:

@@ -1,8 +1,9 @@
 """The textbook FastStream worker: a typed subscriber, a session and ORM objects for each message, an event by a
 `@publisher`, acknowledged by itself.
 
-`create_hero` leaves out: the inbox (a redelivery creates a second hero), order, retries. `create_once` has an inbox.
-The event of a command whose process ends between commit and publication is lost. Queues are classic ones.
+`create_hero` leaves out: the inbox (a redelivery creates a second hero), order, retries (an error loses the command).
+`create_once` has an inbox. The event of a command whose process ends between commit and publication is lost. Queues are
+classic ones. The hero is refreshed after the commit, as the tutorials of FastAPI and SQLModel do.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """The textbook taskiq worker over taskiq-aio-pika: an async task with a session and ORM objects, two processes.
 
 `create_hero` leaves out: the inbox (a redelivery creates a second hero), the event, order. `create_once` has both, but
-neither order nor the event of a command whose process ends between commit and publication. Both acknowledge after the
-work.
+neither order nor retries (an error loses the command) nor the event of a command whose process ends between commit and
+publication. Both acknowledge after the work. Queues are quorum queues.
 """
 
 import asyncio

@@ -4,17 +4,20 @@ import os
 from collections.abc import AsyncIterator
 from math import isnan
 
+import orjson
 import pytest
 import pytest_asyncio
 
 from benchmarks.arena import Arena, opened
-from benchmarks.contestants import HAND_WRITTEN, Contestant, WrongError
+from benchmarks.contestants import HAND_WRITTEN, Contestant, WrongError, started
 from benchmarks.field import TEXTBOOK
+from benchmarks.peers.model import command as peers_command
 from benchmarks.race import turn
 from benchmarks.usage import Servers
 from benchmarks.work import DELETE, UPDATE, Kind, batch_of
-from tests.harness.stage import Stage
+from tests.harness.stage import Stage, eventually
 
+TEXTBOOK_QUEUE = "textbook.once"
 COMMANDS = 500  # fewer may be done before the clock runs
 
 
@@ -37,6 +40,24 @@ async def test_a_peer_on_the_same_work_leaves_a_hero_a_row_and_an_event_for_each
     figure = await turn(arena, TEXTBOOK, COMMANDS)
     assert figure.per_second > 0
     assert await arena.recorded() == COMMANDS
+
+
+async def test_a_peer_with_an_inbox_gives_a_repeat_no_effect(arena: Arena) -> None:
+    command = orjson.dumps(peers_command(1))
+    await arena.clear()
+    for queue in (TEXTBOOK_QUEUE, TEXTBOOK.events):
+        await arena.channel.queue_declare(queue, durable=True)
+    with started(TEXTBOOK, arena.settings) as running:
+        for body in (command, command, orjson.dumps(peers_command(2))):
+            await arena.channel.basic_publish(body, routing_key=TEXTBOOK_QUEUE)
+
+        async def is_done() -> bool:
+            waiting = (await arena.channel.queue_declare(TEXTBOOK_QUEUE, durable=True)).message_count
+            return await arena.recorded() == 2 and not waiting
+
+        await eventually(is_done, "it has handled them")
+        running.leave()
+    await arena.verify_peer(2, TEXTBOOK.events, remembers=True)
 
 
 async def test_the_referee_refuses_a_peer_without_row_or_event(arena: Arena) -> None:

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 import pytest_asyncio
-from aio_pika.abc import AbstractConnection
 
 from contracts.channels import command_queues
 from tests.harness.attending import Attending
@@ -29,20 +28,40 @@ async def management(services: Services) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def test_every_queue_is_in_exactly_one_share_and_queries_are_in_all() -> None:
+    """With more processes than queues, none is without."""
     for parts in (1, 2, 3, 17, 40):
         shares = [Share(part, parts) for part in range(parts)]
-        assert all(sum(share.includes(queue) for share in shares) == 1 for queue in command_queues())
+        owners = [sum(share.includes(queue) for share in shares) for queue in command_queues()]
+        assert set(owners) == ({1} if parts <= len(owners) else {2, 3})
+        assert all(any(map(share.includes, command_queues())) for share in shares)
         assert all(share.includes("heroes.queries") for share in shares)
 
 
-async def test_while_the_broker_is_away_nobody_has_had_time_to_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else all would rush at all queues when it is back, and whoever came first would keep them."""
+async def test_others_queues_are_due_when_its_own_have_been_consumed_for_long_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As long as none of its own is, nobody else has had the time to come either."""
+    share, everything = Share(0, 2), list(command_queues())
+    assert set(share.due(everything)) == MINE
+    assert share.due(sorted(THEIRS)) == []
+    monkeypatch.setattr("worker.messaging.share._SECONDS_FOR_EACH", -1)
+    assert share.due(sorted(THEIRS)) == sorted(THEIRS)
+    monkeypatch.undo()
+    assert set(share.due(everything)) == MINE
+    assert share.due(sorted(THEIRS)) == []
 
-    async def connect() -> AbstractConnection:
-        raise ConnectionError
 
-    monkeypatch.setattr("worker.messaging.share._STAND_BACK_SECONDS", -1)
-    assert await Share(0, 2).free(sorted(THEIRS), connect) == []
+async def test_a_queue_that_can_not_be_consumed_keeps_no_process_from_standing_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    share, (stubborn, *_) = Share(0, 2), sorted(MINE)
+    share.due(command_queues())
+    monkeypatch.setattr("worker.messaging.share._SECONDS_FOR_EACH", -1)
+    assert set(share.due({stubborn, *THEIRS})) == {stubborn, *THEIRS}
+
+
+async def test_a_single_worker_waits_for_nobody() -> None:
+    assert Share().due(command_queues()) == list(command_queues())
 
 
 async def test_a_queue_whose_own_process_does_not_come_is_consumed_all_the_same(stage: Stage, wire: Wire) -> None:
@@ -59,12 +78,7 @@ async def test_a_queue_whose_own_process_does_not_come_is_consumed_all_the_same(
     (await everything_heard(wire)).assert_one_event_each(commands)
 
 
-async def test_a_process_stands_by_at_once_where_the_others_are_at_work(stage: Stage) -> None:
-    """Long before it would take over a queue that nobody consumes."""
-    async with running_worker(stage.settings()), running_worker(stage.settings(), share=Share(0, 2)) as second:
-        assert await second.intake.unattached() == []
-
-
+@pytest.mark.fault
 async def test_the_queues_are_shared_out_again_when_both_come_back(
     stage: Stage, wire: Wire, management: httpx.AsyncClient
 ) -> None:

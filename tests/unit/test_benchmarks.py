@@ -134,6 +134,7 @@ def test_goals_find_their_figures() -> None:
                 "to_hand_written": 0.8,
                 "to_textbook": 3,
                 "to_best_peer": 1.5,
+                "two_to_one": 1.1,
                 "best_to_best": 0.9,
                 "contestants": contestants,
             },

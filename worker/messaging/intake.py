@@ -4,7 +4,7 @@ Both happen at the very moment of arrival, in `arrive`, which never raises and n
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,23 +88,15 @@ class Intake:
         return [queue for queue, yes in zip(self._lines, attached, strict=True) if not yes]
 
     async def attach(self) -> list[str]:
-        """Every queue is consumed that can be, but those that others come to first; says which can't be.
-
-        May be called at any time, again and again.
-        """
+        """Every queue is consumed that is due and can be; says which can't. May be called at any time and again."""
         return list(await self._failures())
 
     async def _failures(self) -> dict[str, Failure]:
         """As `attach`, with the reason why each can't be."""
         self.is_released = False
-        lost = await self.unattached()
-        failures = await self._attached([queue for queue in lost if self._share.includes(queue)])
-        others = [queue for queue in lost if not self._share.includes(queue)]
-        return failures | await self._attached(await self._share.free(others, self._broker.connect))
-
-    async def _attached(self, queues: Sequence[str]) -> dict[str, Failure]:
-        results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach) for queue in queues))
-        return {queue: result for queue, result in zip(queues, results, strict=True) if isinstance(result, Failure)}
+        due = self._share.due(await self.unattached())
+        results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach) for queue in due))
+        return {queue: result for queue, result in zip(due, results, strict=True) if isinstance(result, Failure)}
 
     async def release(self) -> None:
         """No command is consumed until `attach`, and what was in hand has gone back to its queue, in order."""

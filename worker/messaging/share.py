@@ -1,24 +1,17 @@
 """Which command queues a worker process consumes first, so that the processes of one `heroes worker` share them out.
 
-Where the broker ignores consumer priorities (RabbitMQ 3.10), a queue belongs to whoever came first: so a process stands
-back from the share of the others until they have come. It does so for a few seconds only: no queue waits for a process
-that does not come.
+Where the broker ignores consumer priorities (RabbitMQ 3.10), a queue belongs to whoever came first: so a process leaves
+the share of the others alone until they have had time to come. No queue waits longer for a process that does not.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import cast
-
-from aio_pika.abc import AbstractConnection, UnderlayConnection
-from aiormq.abc import AbstractConnection as Underlay
-from aiormq.exceptions import ChannelClosed
+from math import inf
 
 from contracts.channels import command_queues
-from worker.failsafe import Failure, caught
 
-_STAND_BACK_SECONDS = 5.0
-_LOOK_SECONDS = 2.0
+_SECONDS_FOR_EACH = 2.0  # starting takes so much of a core, and they may have to share one
 
 
 @dataclass(slots=True)
@@ -27,41 +20,18 @@ class Share:
 
     part: int = 0
     parts: int = 1
-    _standing_back_since: float | None = field(default=None, init=False)
+    _since: float = field(default=-inf, init=False)
 
     def includes(self, queue: str) -> bool:
-        """It is consumed at once. So is what many consume at the same time, as queries are."""
+        """It is its own; so is what many consume at the same time, as queries are."""
         queues = command_queues()
-        return queue not in queues or queues.index(queue) % self.parts == self.part
+        parts = min(self.parts, len(queues))  # with more processes than queues, some have the same one
+        return queue not in queues or queues.index(queue) % parts == self.part % parts
 
-    async def free(self, queues: Sequence[str], connect: Callable[[], Awaitable[AbstractConnection]]) -> list[str]:
-        """Those of the others' queues that may be consumed by now: somebody was there first, or has had time to be."""
-        looked = await caught(_consumed, connect, queues)
-        if not queues or isinstance(looked, Failure):  # while the broker is away, nobody has time to come
-            self._standing_back_since = None
-            return []
+    def due(self, lost: Collection[str]) -> list[str]:
+        """Which of the queues that it does not consume it should: its own; all, when it has had these long enough."""
         now = asyncio.get_running_loop().time()
-        if self._standing_back_since is None:
-            self._standing_back_since = now
-        return list(queues) if now - self._standing_back_since > _STAND_BACK_SECONDS else looked
-
-
-async def _consumed(connect: Callable[[], Awaitable[AbstractConnection]], queues: Sequence[str]) -> list[str]:
-    """Those of them that somebody consumes. Raises: Exception, if the broker can't be asked."""
-    async with asyncio.timeout(_LOOK_SECONDS):
-        connection = await connect()
-        await connection.ready()
-        underlay = cast("UnderlayConnection", connection.transport).connection  # it is ready
-        return [queue for queue in queues if await _is_consumed(underlay, queue)]
-
-
-async def _is_consumed(connection: Underlay, queue: str) -> bool:
-    """Also where it can't be looked at: whoever tries to consume it is told why."""
-    # A channel of the connection itself: aio-pika's would come back after a refusal, for nobody.
-    channel = await connection.channel(publisher_confirms=False)
-    try:
-        consumers = (await channel.queue_declare(queue, passive=True)).consumer_count
-    except ChannelClosed:
-        return True
-    await channel.close()
-    return bool(consumers)
+        if not any(self.includes(queue) for queue in command_queues() if queue not in lost):
+            self._since = now  # it has just started, or was cut off like the others, or is so still
+        has_waited = self.parts == 1 or now - self._since >= self.parts * _SECONDS_FOR_EACH
+        return [queue for queue in lost if has_waited or self.includes(queue)]

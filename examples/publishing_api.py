@@ -56,7 +56,9 @@ async def post_hero(
     except CommandRejectedError as no:
         raise HTTPException(status.HTTP_409_CONFLICT, {"code": no.code, "detail": no.detail}) from None
     except CommandDeadLetteredError as aside:
-        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, {"reason": aside.reason}) from None
+        known = {"id_reused": "this key came with other content before: take a new one"}
+        told = {"reason": aside.reason, "detail": known.get(aside.reason, "set aside, for the worker's operators to see")}
+        raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, told) from None
     except (NotConfirmedError, OutcomeTimeoutError) as unknown:
         told = {"command_id": unknown.command_id, "detail": "unknown: send the same request again with this key"}
         raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, told) from None

@@ -17,6 +17,7 @@ from contracts.heroes import (
 )
 
 SOURCE = "/tests"
+ID = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"
 
 
 def create(name: str = "Ada", secret_name: str = "nobody knows", age: int | None = None, **more: Any) -> CreateHero:

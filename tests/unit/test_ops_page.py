@@ -1,8 +1,6 @@
 """The page for eyes says what is wrong in plain words, and lets nothing through that a message may hold."""
 
-import asyncio
 import re
-import shlex
 from base64 import b64encode
 from dataclasses import replace
 from hashlib import sha256
@@ -11,31 +9,18 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import pytest
-from typer.testing import CliRunner
 
 from contracts.channels import DEAD_LETTERS
-from tests.harness.facts import HOSTILE, calm, hostile, recent
+from tests.harness.drawn import RENDERER, page_of
+from tests.harness.facts import calm, hostile
 from tests.harness.stage import Stage
-from worker.cli import app
-from worker.errors import UnreachableError
 from worker.observability.http import Page
-from worker.observability.metrics import Metrics
 from worker.observability.observed import observed
 from worker.ops.board import Board
 from worker.ops.facts import Facts, GateFact, Owed, QueueFact
-from worker.ops.glance import Glance, Patience
-from worker.ops.letters import grouped
-from worker.ops.pace import Pace, quantile
-from worker.ops.render import Renderer, age, rate
 from worker.ops.verdict import STUCK, Level, verdict_on
-from worker.outcomes import Letter, Reason, Traits
 
 MOST_BYTES = 100_000
-RENDERER = Renderer(HOSTILE * 100, "1.0")
-
-
-def page_of(facts: Facts, *, refresh: bool = True) -> Page:
-    return RENDERER.page(verdict_on(facts), facts, refresh=refresh)
 
 
 class Seen(HTMLParser):
@@ -164,119 +149,3 @@ async def test_a_worker_that_is_still_starting_has_a_page_already() -> None:
     assert "the-password" not in text
     assert "http-equiv" not in (await board.page({"refresh": "off"})).body.decode()
     await board.close()
-
-
-def test_each_group_of_letters_has_the_commands_that_handle_it() -> None:
-    bug = Letter(Reason.HANDLER_FAILED, "the handler raised KeyError")
-    letters = [(Traits(f"id-{number}", "hero.create"), bug) for number in range(5)]
-    wrong = (Traits(None, None), Letter(Reason.INVALID_COMMAND, "Invalid JSON"))
-    failed, invalid = reversed(grouped(recent(*letters, wrong)).groups)
-    assert (failed.count, failed.ids) == (5, ("id-4", "id-3", "id-2"))
-    assert [command for _, command in failed.commands] == [
-        "heroes dead-letters list --ids --reason handler_failed --type hero.create",
-        "heroes dead-letters show id-4",
-        "heroes dead-letters show id-3",
-        "heroes dead-letters show id-2",
-        "heroes dead-letters replay --reason handler_failed --type hero.create --dry-run",
-    ]
-    assert [command for _, command in invalid.commands] == [
-        "heroes dead-letters list --ids --reason invalid_command --type unknown"
-    ]
-
-
-def taken_by_our_program(command: str) -> bool:
-    """It knows this command and all of its options; asked for help, it does nothing."""
-    return CliRunner().invoke(app, [*shlex.split(command)[1:], "--help"]).exit_code == 0
-
-
-def test_every_command_that_it_shows_is_one_that_our_program_takes() -> None:
-    letters = [(Traits("id-1", "hero.create"), Letter(reason, "so it is")) for reason in Reason]
-    groups = grouped(recent(*letters, (Traits("id-1", None), Letter("delivery_limit", "")))).groups
-    shown = {command for group in groups for _, command in group.commands}
-    shown |= set(re.findall(r"<code[^>]*>(heroes [^<]+)</code>", page_of(calm()).body.decode()))
-    assert len(shown) > len(Reason)
-    assert all(map(taken_by_our_program, shown))
-
-
-def test_what_our_program_does_not_take_is_seen() -> None:
-    assert not taken_by_our_program("heroes dead-letters replay --nonsense")
-    assert not taken_by_our_program("heroes nothing")
-
-
-@pytest.mark.parametrize("said", [HOSTILE, "--all", "a b", "a;reboot", "a\nb", "$(a)", "é", "a'b", "", "x" * 101])
-def test_nothing_that_a_shell_or_our_program_would_read_differently_comes_into_a_command(said: str) -> None:
-    for traits, reason in ((Traits(said, said), Reason.UNKNOWN_TYPE), (Traits("id", "type"), said)):
-        (group,) = grouped(recent((traits, Letter(reason, "")))).groups
-        for _, command in group.commands:
-            assert said == "" or said not in command
-            assert " ".join(shlex.split(command)) == command
-
-
-def test_only_the_groups_in_which_something_came_last_are_shown_and_the_rest_is_counted() -> None:
-    letters = [(Traits(None, f"type-{number}"), Letter("unknown_type", "")) for number in range(500)]
-    found = grouped(recent(*letters))
-    assert [group.type for group in found.groups] == [f"type-{number}" for number in range(499, 491, -1)]
-    assert (found.seen, found.others) == (200, 192)
-
-
-def test_rates_are_counted_since_the_start_and_lately() -> None:
-    metrics = Metrics(["hero.create"])
-    pace = Pace(metrics)
-    for _ in range(30):
-        metrics.commands.labels("hero.create", "applied").inc()
-        metrics.critical.observe(0.004)
-    metrics.retries.labels("bug").inc(2)
-    tempo = pace.tempo()
-    (only,) = tempo.rates
-    assert (only.type, only.settlement, only.total) == ("hero.create", "applied", 30)
-    assert only.lately_per_second is None  # less than a second says nothing
-    assert tempo.retries_lately == {"refused": 0, "bug": 2, "away": 0}
-    assert tempo.median_seconds is not None
-    assert 0.001 < tempo.median_seconds < 0.005
-
-
-def test_a_quantile_is_estimated_between_its_bounds() -> None:
-    buckets = [(1.0, 10), (2.0, 20), (float("inf"), 21)]
-    assert quantile(buckets, 0.5) == pytest.approx(1.05)
-    assert quantile(buckets, 1) == 2
-    assert quantile([(1.0, 0), (float("inf"), 0)], 0.5) is None
-    assert quantile([(1.0, 0), (2.0, 4), (float("inf"), 4)], 0.5) == pytest.approx(1.5)
-
-
-async def test_a_look_that_hangs_holds_nobody_up_and_looks_only_once() -> None:
-    looks, let_go = 0, asyncio.Event()
-
-    async def look() -> str:
-        nonlocal looks
-        looks += 1
-        await let_go.wait()
-        return "seen"
-
-    glance = Glance(look, "RabbitMQ", Patience(ask_seconds=0.01, look_seconds=60, keep_seconds=60))
-    for _ in range(2):
-        assert (await glance.seen()).not_known == "RabbitMQ has not answered for 0.01 s"
-    let_go.set()
-    for _ in range(2):
-        answer = await asyncio.wait_for(glance.seen(), 10)
-        while answer.value is None:
-            answer = await glance.seen()
-    assert (answer.value, looks) == ("seen", 1)
-    await glance.close()
-
-
-async def test_a_look_that_fails_is_told_in_our_own_words() -> None:
-    errors: list[Exception] = [UnreachableError("it is away"), ValueError("a password"), TimeoutError()]
-
-    async def look() -> None:
-        raise errors.pop(0)
-
-    glance = Glance(look, "RabbitMQ", Patience(ask_seconds=10, look_seconds=4, keep_seconds=0))
-    told = [(await glance.seen()).not_known for _ in range(3)]
-    assert told == ["it is away", "RabbitMQ: ValueError", "RabbitMQ has not answered for 4 s"]
-
-
-def test_figures_are_written_for_people() -> None:
-    assert [age(seconds) for seconds in (0, 0.0123, 83, 400, 86_400, 9e5)] == [
-        "0 s", "0.012 s", "83 s", "7 min", "24 h", "10 d",
-    ]  # fmt: skip
-    assert [rate(value) for value in (None, 0, 0.0031, 2.44, 812.4)] == ["-", "0", "0.0031", "2.4", "812"]

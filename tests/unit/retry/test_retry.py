@@ -2,64 +2,19 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable
 
 import pytest
-import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.errors import DatabaseUnavailableError, HeldBackError, PublishNotConfirmedError, StatementFailedError
+from tests.harness.retried import DEFAULT, Work, give_up
+from worker.errors import DatabaseUnavailableError, PublishNotConfirmedError, StatementFailedError
 from worker.outcomes import Letter, Reason
 from worker.persistence.gate import Gate
 from worker.retry import Backoff, Retry, RetryPolicy
 
 DEADLOCK = "40P01"
-DEFAULT = RetryPolicy()
-
-
-@pytest.fixture
-def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Every pause that a retry would have made, none of it slept."""
-    made: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        made.append(seconds)
-        await asyncio.sleep(0)
-
-    monkeypatch.setattr("worker.retry.asyncio", SimpleNamespace(sleep=sleep))
-    return made
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def gate() -> AsyncIterator[Gate]:
-    """A gate whose services are always well when probed."""
-
-    async def well() -> None:
-        pass
-
-    gate = Gate({"all": well}, well)
-    yield gate
-    await gate.stop()
-
-
-class Work:
-    """Fails with these errors one after the other, then gives a result."""
-
-    def __init__(self, errors: Sequence[BaseException]) -> None:
-        self._errors = list(errors)
-        self.runs = 0
-
-    async def __call__(self) -> str:
-        self.runs += 1
-        if self._errors:
-            raise self._errors.pop(0)
-        return "done"
-
-
-async def _give_up(letter: Letter) -> str:
-    return f"{letter.reason} after {letter.attempts}"
 
 
 def _refused() -> StatementFailedError:
@@ -68,7 +23,7 @@ def _refused() -> StatementFailedError:
 
 async def test_what_succeeds_at_once_is_run_once_without_a_pause(gate: Gate, pauses: list[float]) -> None:
     work = Work([])
-    assert await Retry(gate, DEFAULT).until_done(work, _give_up) == "done"
+    assert await Retry(gate, DEFAULT).until_done(work, give_up) == "done"
     assert work.runs == 1
     assert pauses == []
 
@@ -85,9 +40,9 @@ async def test_it_is_given_up_when_its_attempts_are_spent_and_not_before(
 ) -> None:
     retry = Retry(gate, DEFAULT)
     lucky = Work([error() for _ in range(attempts - 1)])
-    assert await retry.until_done(lucky, _give_up) == "done"
+    assert await retry.until_done(lucky, give_up) == "done"
     doomed = Work([error() for _ in range(attempts)])
-    assert await retry.until_done(doomed, _give_up) == f"{reason} after {attempts}"
+    assert await retry.until_done(doomed, give_up) == f"{reason} after {attempts}"
     assert doomed.runs == attempts
     assert len(pauses) == 2 * (attempts - 1)
 
@@ -96,7 +51,7 @@ async def test_it_is_given_up_when_its_attempts_are_spent_and_not_before(
 async def test_a_command_gets_at_least_half_a_minute_before_it_is_given_up(
     gate: Gate, pauses: list[float], error: Callable[[], Exception]
 ) -> None:
-    await Retry(gate, DEFAULT).until_done(Work([error() for _ in range(10)]), _give_up)
+    await Retry(gate, DEFAULT).until_done(Work([error() for _ in range(10)]), give_up)
     assert sum(pauses) >= 30 - 1e-6
     assert pauses == sorted(pauses), "each pause is longer than the one before"
 
@@ -113,7 +68,7 @@ async def test_each_cause_has_an_attempt_budget_of_its_own(
 ) -> None:
     mixed = [error() for _ in range(policy.bug.attempts - 1) for error in (_refused, ZeroDivisionError)]
     work = Work(mixed)
-    assert await Retry(gate, policy).until_done(work, _give_up) == "done"
+    assert await Retry(gate, policy).until_done(work, give_up) == "done"
     assert work.runs == len(mixed) + 1
 
 
@@ -122,116 +77,9 @@ async def test_unavailability_costs_no_attempt_however_often_it_is_met(gate: Gat
     just_within = [_refused() for _ in range(DEFAULT.refused.attempts - 1)]
     errors = [error for pair in zip(away, [*just_within, *away], strict=False) for error in pair]
     work = Work(errors)
-    assert await Retry(gate, DEFAULT).until_done(work, _give_up) == "done"
+    assert await Retry(gate, DEFAULT).until_done(work, give_up) == "done"
     assert work.runs == len(errors) + 1
     assert max(pauses) <= 40, "even a long outage is asked about again soon"
-
-
-async def test_unavailability_closes_the_gate_and_nobody_passes_before_the_probes_succeed(pauses: list[float]) -> None:
-    well = asyncio.Event()
-
-    async def probe() -> None:
-        if not well.is_set():
-            raise ConnectionError
-
-    async def renew() -> None:
-        pass
-
-    gate = Gate({"it": probe}, renew)
-    work = Work([DatabaseUnavailableError("gone")])
-    under_way = asyncio.create_task(Retry(gate, DEFAULT).until_done(work, _give_up))
-    other = Work([])
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert gate.closed_because == "it: ConnectionError", "what the probe meets is the latest news"
-    waiting = asyncio.create_task(Retry(gate, DEFAULT).until_done(other, _give_up))
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert (work.runs, other.runs) == (1, 0)
-    well.set()
-    assert [await asyncio.wait_for(task, 10) for task in (under_way, waiting)] == ["done", "done"]
-    await gate.stop()
-
-
-async def test_who_is_held_back_waits_until_it_is_over_and_spends_no_attempt(gate: Gate, pauses: list[float]) -> None:
-    over = asyncio.Event()
-    work = Work([HeldBackError(over.wait)] * (DEFAULT.refused.attempts + DEFAULT.bug.attempts))
-    waiting = asyncio.create_task(Retry(gate, DEFAULT).until_done(work, _give_up))
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert work.runs == 1
-    assert gate.closed_because is None
-    assert gate.successes == 0, "it met no service, so it can't say that one is well"
-    over.set()
-    assert await asyncio.wait_for(waiting, 5) == "done"
-    assert pauses == []
-
-
-async def test_behind_a_closed_gate_the_held_back_let_those_try_who_can_tell(pauses: list[float]) -> None:
-    is_well = asyncio.Event()
-
-    async def probe() -> None:
-        await is_well.wait()
-
-    async def renew() -> None:
-        pass
-
-    gate, over = Gate({"it": probe}, renew), asyncio.Event()
-    held_back = [Work([HeldBackError(over.wait)]) for _ in range(5)]
-    owing = Work([])
-    gate.close("gone")
-    retry = Retry(gate, DEFAULT)
-    tasks = [asyncio.create_task(retry.until_done(work, _give_up)) for work in (*held_back, owing)]
-    await asyncio.sleep(0)
-    is_well.set()
-    assert await asyncio.wait_for(tasks[-1], 5) == "done"
-    assert gate.closed_because is None
-    assert [work.runs for work in held_back] == [1] * 5
-    over.set()
-    await asyncio.wait_for(asyncio.gather(*tasks), 5)
-    await gate.stop()
-
-
-async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that_is(pauses: list[float]) -> None:
-    is_well, trial_may_end, room, over = (asyncio.Event() for _ in range(4))
-
-    async def probe() -> None:
-        await is_well.wait()
-
-    async def renew() -> None:
-        pass
-
-    async def tries() -> str:
-        await trial_may_end.wait()
-        return "done"
-
-    async def finds_no_room() -> str:
-        await room.wait()
-        if not over.is_set():
-            raise HeldBackError(over.wait)
-        return "done"
-
-    gate = Gate({"it": probe}, renew)
-    retry = Retry(gate, DEFAULT)
-    held_back = asyncio.create_task(retry.until_done(finds_no_room, _give_up))  # it passed while the gate was open
-    await asyncio.sleep(0)
-    gate.close("gone")
-    trial = asyncio.create_task(retry.until_done(tries, _give_up))
-    next_one = Work([])
-    next_task = asyncio.create_task(retry.until_done(next_one, _give_up))
-    await asyncio.sleep(0)
-    is_well.set()
-    for _ in range(50):
-        await asyncio.sleep(0)
-    room.set()
-    for _ in range(50):
-        await asyncio.sleep(0)
-    assert next_one.runs == 0, "the trial is still under way"
-    trial_may_end.set()
-    over.set()
-    await asyncio.wait_for(asyncio.gather(trial, next_task, held_back), 5)
-    assert next_one.runs == 1
-    await gate.stop()
 
 
 async def test_what_can_not_be_given_up_is_tried_for_ever(gate: Gate, pauses: list[float]) -> None:
@@ -243,13 +91,13 @@ async def test_what_can_not_be_given_up_is_tried_for_ever(gate: Gate, pauses: li
 
 async def test_a_real_cancellation_ends_it_and_a_false_one_is_tried_again(gate: Gate, pauses: list[float]) -> None:
     retry = Retry(gate, DEFAULT)
-    assert await retry.until_done(Work([asyncio.CancelledError()]), _give_up) == "done"
+    assert await retry.until_done(Work([asyncio.CancelledError()]), give_up) == "done"
 
     async def never() -> str:
         await asyncio.Event().wait()
         return "never"
 
-    task = asyncio.create_task(retry.until_done(never, _give_up))
+    task = asyncio.create_task(retry.until_done(never, give_up))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     task.cancel()
@@ -293,5 +141,5 @@ async def test_a_single_attempt_needs_no_pause_and_still_repeats_what_can_not_be
     gate: Gate, pauses: list[float]
 ) -> None:
     retry = Retry(gate, RetryPolicy(bug=Backoff(attempts=1, total_seconds=1)))
-    assert await retry.until_done(Work([ZeroDivisionError()]), _give_up) == f"{Reason.HANDLER_FAILED} after 1"
+    assert await retry.until_done(Work([ZeroDivisionError()]), give_up) == f"{Reason.HANDLER_FAILED} after 1"
     assert await retry.until_done(Work([ZeroDivisionError()])) == "done"

@@ -57,7 +57,8 @@ async def post_hero(
         raise HTTPException(status.HTTP_409_CONFLICT, {"code": no.code, "detail": no.detail}) from None
     except CommandDeadLetteredError as aside:
         known = {"id_reused": "this key came with other content before: take a new one"}
-        told = {"reason": aside.reason, "detail": known.get(aside.reason, "set aside, for the worker's operators to see")}
+        detail = known.get(aside.reason, "set aside, for the worker's operators to see")
+        told = {"reason": aside.reason, "detail": detail}
         raise HTTPException(status.HTTP_422_UNPROCESSABLE_CONTENT, told) from None
     except (NotConfirmedError, OutcomeTimeoutError) as unknown:
         told = {"command_id": unknown.command_id, "detail": "unknown: send the same request again with this key"}

@@ -25,7 +25,7 @@ from worker.local.order import Found, Order, Way
 from worker.local.probes import database_answers, free_ports, plain_dsn
 from worker.local.ways import bring
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 RABBITMQ, DATABASE = "amqp://ann:secret@broker:5672/v", "postgresql+asyncpg://ann:secret@store:5432/d"
 NAMED = {"HEROES_RABBITMQ_URL": RABBITMQ, "HEROES_DATABASE_URL": DATABASE}
 

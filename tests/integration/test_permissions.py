@@ -1,57 +1,38 @@
-"""The users of deploy/rabbitmq, one by one on a real broker: each can do its work, and nothing else."""
+"""The users of deploy/rabbitmq, one by one on a real broker: each can do its work, with no more rights than its own."""
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 import aio_pika
-import aiormq
 import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
-from aio_pika.abc import AbstractChannel
 
 from contracts.client import HeroesClient
 from contracts.heroes import HeroCreated
 from tests.harness.commands import create
-from tests.harness.shipped import APP, definitions, shipped_users
+from tests.harness.shipped import APP
 from tests.harness.stage import DEADLINE_SECONDS, Stage, eventually
-from tests.harness.users import PASSWORD, management_of
+from tests.harness.user_acts import (
+    COMMANDS,
+    LETTERS,
+    NAMED,
+    publish,
+)
+from tests.harness.users import PASSWORD
 from worker.app import Worker, running_worker
-from worker.errors import ExitCode, TopologyError
 from worker.local import Services
 from worker.messaging import topology
 from worker.messaging.connection import connected
 from worker.messaging.examination import examined
-from worker.operations import prepare
 
 CONSUMER = f"consumer-{APP}"
 DOCS = Path(__file__).parents[2] / "docs"
-NAMED, OTHER = f"heroes.events.{APP}", "heroes.events.other"
-COMMANDS, SLOT, UNSLOTTED = "heroes.commands", "heroes.commands.00", "heroes.commands.unslotted"
-EVENTS, LOG, QUERIES, LETTERS = "heroes.events", "heroes.events.log", "heroes.queries", "heroes.dead_letters"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def management(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    async with management_of(services) as client:
-        yield client
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def users(management: httpx.AsyncClient, corner: Stage) -> AsyncIterator[Mapping[str, str]]:
-    """Each user's URL, in a virtual host and a database that its setup user has prepared."""
-    async with shipped_users(management, corner.rabbitmq_url) as urls:
-        settings = corner.settings(rabbitmq_url=urls["setup"])
-        await asyncio.gather(prepare.prepare_broker(settings), prepare.prepare_database(settings))
-        async with await aio_pika.connect(corner.rabbitmq_url) as connection:
-            await declare_queue(await connection.channel(), OTHER)  # of another application
-        yield urls
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -162,217 +143,6 @@ async def test_an_operator_sees_the_queues_in_the_management_and_nobody_else_get
             changed = await client.put(f"/users/{address.path[1:]}-mine", json={"password": "x", "tags": ""})
         assert seen.status_code == (httpx.codes.OK if role == "operator" else httpx.codes.UNAUTHORIZED), role
         assert changed.status_code == httpx.codes.UNAUTHORIZED, role
-
-
-async def publish(channel: AbstractChannel, exchange: str, body: bytes = b"{}", routing_key: str = "00") -> None:
-    target = await channel.get_exchange(exchange, ensure=False) if exchange else channel.default_exchange
-    await target.publish(aio_pika.Message(body, delivery_mode=2), routing_key)
-
-
-async def consume(channel: AbstractChannel, queue: str) -> None:
-    async def forget(_: object) -> None: ...
-
-    arguments: dict[str, Any] = {"x-stream-offset": "first"} if queue == LOG else {}
-    await channel.set_qos(1)
-    await (await channel.get_queue(queue, ensure=False)).consume(forget, arguments=arguments)
-
-
-async def purge(channel: AbstractChannel, queue: str) -> None:
-    await (await channel.get_queue(queue, ensure=False)).purge()
-
-
-async def delete_queue(channel: AbstractChannel, queue: str) -> None:
-    await channel.queue_delete(queue)
-
-
-async def delete_exchange(channel: AbstractChannel, exchange: str) -> None:
-    await channel.exchange_delete(exchange)
-
-
-async def declare_queue(channel: AbstractChannel, queue: str) -> None:
-    await channel.declare_queue(queue, durable=True, arguments={"x-queue-type": "quorum"})
-
-
-async def declare_exchange(channel: AbstractChannel, exchange: str) -> None:
-    await channel.declare_exchange(exchange, "fanout", durable=True)
-
-
-async def bind(channel: AbstractChannel, queue: str, exchange: str) -> None:
-    await (await channel.get_queue(queue, ensure=False)).bind(exchange, routing_key="#")
-
-
-async def unbind(channel: AbstractChannel, queue: str, exchange: str) -> None:
-    await (await channel.get_queue(queue, ensure=False)).unbind(exchange, routing_key="00")
-
-
-Act = Callable[..., Awaitable[None]]
-FORBIDDEN: dict[str, tuple[tuple[Act, tuple[str, ...]], ...]] = {
-    "setup": (
-        (publish, (COMMANDS,)),
-        (publish, (EVENTS,)),
-        (publish, ("",)),
-        (consume, (LOG,)),
-        (declare_queue, (NAMED,)),
-        (declare_queue, ("heroes.commands_mine",)),
-        (declare_exchange, ("mine",)),
-        (delete_queue, ("mine",)),
-    ),
-    "worker": (
-        (publish, (COMMANDS,)),
-        (publish, (QUERIES,)),
-        (consume, (LETTERS,)),
-        (purge, (LETTERS,)),
-        (declare_queue, ("mine",)),
-        (declare_queue, ("heroes.commands.16",)),
-        (declare_exchange, ("mine",)),
-        (delete_queue, (SLOT,)),
-        (delete_queue, (LETTERS,)),
-        (delete_exchange, (EVENTS,)),
-        (bind, (SLOT, COMMANDS)),
-        (unbind, (SLOT, COMMANDS)),
-        (consume, (NAMED,)),
-    ),
-    "publisher": (
-        (publish, (EVENTS,)),
-        (publish, (LETTERS,)),
-        (publish, (UNSLOTTED,)),
-        (publish, ("",)),
-        (consume, (SLOT,)),
-        (purge, (SLOT,)),
-        (consume, (LOG,)),
-        (consume, (LETTERS,)),
-        (consume, (QUERIES,)),
-        (declare_queue, ("mine",)),
-        (declare_queue, (NAMED,)),
-        (delete_queue, (SLOT,)),
-        (delete_exchange, (COMMANDS,)),
-        (unbind, (SLOT, COMMANDS)),
-    ),
-    CONSUMER: (
-        (publish, (COMMANDS,)),
-        (publish, (EVENTS,)),
-        (publish, (QUERIES,)),
-        (publish, (LETTERS,)),
-        (publish, ("",)),
-        (consume, (SLOT,)),
-        (consume, (LETTERS,)),
-        (consume, (OTHER,)),
-        (purge, (OTHER,)),
-        (purge, (SLOT,)),
-        (declare_queue, (OTHER,)),
-        (declare_queue, (f"{NAMED}2",)),
-        (declare_queue, (LOG,)),
-        (delete_queue, (LOG,)),
-        (delete_queue, (OTHER,)),
-        (bind, (NAMED, COMMANDS)),
-        (bind, (LOG, EVENTS)),
-    ),
-    "operator": (
-        (publish, (EVENTS,)),
-        (publish, (QUERIES,)),
-        (publish, (LETTERS,)),
-        (publish, ("",)),
-        (consume, (SLOT,)),
-        (purge, (SLOT,)),
-        (consume, (LOG,)),
-        (declare_queue, ("mine",)),
-        (delete_queue, (LETTERS,)),
-        (delete_queue, (SLOT,)),
-        (bind, (LETTERS, COMMANDS)),
-    ),
-}
-
-
-def named(value: object) -> str:
-    return getattr(value, "__name__", None) or " ".join(part or "(default)" for part in value)  # type: ignore[attr-defined]  # a tuple of names
-
-
-CASES = [
-    pytest.param(role, act, names, id=f"{role}: {act.__name__} {' '.join(name or '(default)' for name in names)}")
-    for role, acts in FORBIDDEN.items()
-    for act, names in acts
-]
-LAST = (delete_queue, delete_exchange)
-
-
-@pytest.mark.parametrize(("role", "act", "names"), CASES)
-async def test_nobody_may_do_what_is_not_their_work(
-    users: Mapping[str, str], role: str, act: Act, names: tuple[str, ...]
-) -> None:
-    async with await aio_pika.connect(users[role]) as connection:
-        channel = await connection.channel()
-        with pytest.raises(aiormq.exceptions.ChannelAccessRefused):
-            await act(channel, *names)
-
-
-async def test_what_is_forbidden_to_one_works_for_who_has_every_right(services: Services) -> None:
-    """The positive control: an act that always fails would look like one that is refused."""
-    acts = {one for acts in FORBIDDEN.values() for one in acts}
-    with services.virtual_host("control") as url:
-        async with await aio_pika.connect(url) as connection:
-            await topology.declare(connection, 7)
-            for queue in (NAMED, OTHER):
-                await declare_queue(await connection.channel(), queue)
-            for act, names in sorted(acts, key=lambda one: (one[0] in LAST, one[0].__name__, one[1])):
-                with suppress(aiormq.exceptions.ChannelPreconditionFailed):  # the log stands there with its own age
-                    await act(await connection.channel(), *names)
-
-
-async def test_an_imported_user_can_not_log_in_before_it_has_a_password(
-    management: httpx.AsyncClient, users: Mapping[str, str]
-) -> None:
-    assert {user["password_hash"] for user in definitions()["users"]} == {""}
-    name = urlsplit(users["worker"]).username
-    (await management.put(f"/users/{name}-new", json={"password_hash": "", "tags": ""})).raise_for_status()
-    try:
-        for password in ("", "x", "guest"):
-            refused = await management.get("/whoami", auth=httpx.BasicAuth(f"{name}-new", password))
-            assert refused.status_code == httpx.codes.UNAUTHORIZED
-    finally:
-        await management.delete(f"/users/{name}-new")
-
-
-async def test_a_worker_without_its_rights_says_so_at_its_start(corner: Stage, users: Mapping[str, str]) -> None:
-    """A publisher's user in the place of the worker's: one sentence, its own exit code and no password."""
-    settings = corner.settings(rabbitmq_url=users["publisher"])
-    async with connected(users["worker"], within_seconds=10) as connection:
-        assert await topology.missing(connection, 7) == []  # the user whose rights these are sees all of it
-    with pytest.raises(TopologyError) as refused:
-        async with running_worker(settings):
-            pass
-    assert "permission" in str(refused.value)
-    assert PASSWORD not in str(refused.value)
-    assert refused.value.exit_code is ExitCode.UNPREPARED
-
-
-async def test_the_policy_drops_the_oldest_where_a_consumer_is_slow_and_refuses_the_worker_nothing(
-    management: httpx.AsyncClient, services: Services
-) -> None:
-    """The queue's own overflow says refuse: what the worker publishes would be refused for everybody."""
-    (policy,) = definitions()["policies"]
-    assert policy["definition"]["overflow"] == "drop-head"
-    with services.virtual_host("policy") as url:
-        host = urlsplit(url).path[1:]
-        small = {**policy, "vhost": host, "definition": {**policy["definition"], "max-length-bytes": 1000}}
-        (await management.put(f"/policies/{host}/{policy['name']}", json=small)).raise_for_status()
-        async with await aio_pika.connect(url) as connection:
-            await topology.declare(connection, 7)
-            channel = await connection.channel()
-            arguments: dict[str, Any] = {"x-queue-type": "quorum", "x-overflow": "reject-publish"}
-            queue = await channel.declare_queue(NAMED, durable=True, arguments=arguments)
-            await queue.bind(EVENTS, "#")
-            for number in range(50):
-                await publish(channel, EVENTS, f"{number:0100}".encode())
-
-            async def shortened() -> bool:
-                declared = await channel.declare_queue(NAMED, passive=True)
-                return 0 < (declared.declaration_result.message_count or 0) <= 10
-
-            await eventually(shortened, "the oldest are dropped")
-            first = await queue.get()
-            assert int(first.body) >= 40
-            log = await management.get(f"/queues/{host}/{LOG}")
-            assert log.json().get("policy") is None, "history must not be cut"
 
 
 async def a_letter(users: Mapping[str, str], body: bytes) -> aio_pika.abc.AbstractIncomingMessage:

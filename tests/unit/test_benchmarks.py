@@ -24,7 +24,8 @@ from benchmarks.topics.backlog import thirds_of
 from benchmarks.topics.latency import HALF_LOAD, at_load
 from benchmarks.tournament import Tally
 from benchmarks.usage import Cpu
-from tests.unit.test_house_rules import every_exception_from_a_check_has_a_reason, nothing_is_long, sources
+from tests.harness.house_rules import every_exception_from_a_check_has_a_reason, nothing_is_long
+from tests.harness.source import sources
 
 MACHINE = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {"Python": "3.11"}, "private", 0.1)
 

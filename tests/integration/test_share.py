@@ -1,10 +1,7 @@
 """What share of the queues a process consumes first, and that no queue waits for a process that does not come."""
 
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
-import pytest_asyncio
 
 from contracts.channels import command_queues
 from tests.harness.attending import Attending
@@ -12,19 +9,11 @@ from tests.harness.cable import Cable
 from tests.harness.commands import create
 from tests.harness.ledger import announced, everything_heard, send_all
 from tests.harness.stage import Stage, eventually
-from tests.harness.users import management_of
 from tests.harness.wire import Wire
 from worker.app import running_worker
-from worker.local import Services
 from worker.messaging.share import Share
 
 MINE, THEIRS = set(command_queues()[0::2]), set(command_queues()[1::2])
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def management(services: Services) -> AsyncIterator[httpx.AsyncClient]:
-    async with management_of(services) as client:
-        yield client
 
 
 def test_every_queue_is_in_exactly_one_share_and_queries_are_in_all() -> None:

@@ -108,6 +108,8 @@ class Readiness:
         return None
 
     def _not_consumed(self, idle: Sequence[str]) -> str | None:
+        if idle and not any(map(self.intake.is_due, idle)):
+            return f"leaving {len(idle)} queues to the other processes for a few seconds"
         if len(idle) > _MOST_NAMED:
             return f"not consuming {len(idle)} queues, {idle[0]} and others"
         return f"not consuming {', '.join(idle)}" if idle else None

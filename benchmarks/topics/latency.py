@@ -19,7 +19,7 @@ from benchmarks.section import Section
 _BOTH = (HAND_WRITTEN, WORKER)
 _UNDER_WAY = 256  # half of what the worker has in hand of all queues, by default
 HALF_LOAD = "half of it"
-_CARRIED = "all that it carries"
+CARRIED = "all that it carries"
 _HALF_DRAINED = "half of full queues"
 _SAYS = (
     "A publisher in a process of its own sends creates and hears their events, on the same cores. What the worker"
@@ -60,7 +60,7 @@ async def _round(bench: Bench, arena: Arena, at: int) -> dict[str, Timing]:
     drained = (await turn(arena, WORKER, bench.scale.commands)).per_second
     seconds = bench.scale.latency_seconds
     carried = await _timing(arena, WORKER, "full", _UNDER_WAY, seconds)
-    timings = {at_load(_CARRIED, WORKER): carried}
+    timings = {at_load(CARRIED, WORKER): carried}
     for load, rate in ((HALF_LOAD, carried.per_second / 2), (_HALF_DRAINED, drained / 2)):
         found = {one.name: await _timing(arena, one, "steady", rate, seconds) for one in _in_turn(at)}
         for one in _BOTH:

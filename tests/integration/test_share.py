@@ -56,6 +56,7 @@ async def test_a_single_worker_waits_for_nobody() -> None:
 async def test_a_queue_whose_own_process_does_not_come_is_consumed_all_the_same(stage: Stage, wire: Wire) -> None:
     async with running_worker(stage.settings(), share=Share(0, 2)) as alone:
         assert set(await alone.intake.unattached()) == THEIRS
+        assert (await alone.problems())["commands"] == "leaving 8 queues to the other processes for a few seconds"
 
         async def takes_all() -> bool:
             return not await alone.intake.unattached()

@@ -21,7 +21,7 @@ from benchmarks.report.page import Run, table
 from benchmarks.report.svg import svg
 from benchmarks.section import Chart, Section, number
 from benchmarks.topics.backlog import thirds_of
-from benchmarks.topics.latency import HALF_LOAD, at_load
+from benchmarks.topics.latency import CARRIED, HALF_LOAD, at_load
 from benchmarks.tournament import Tally
 from benchmarks.usage import Cpu
 from tests.harness.house_rules import every_exception_from_a_check_has_a_reason, nothing_is_long
@@ -128,7 +128,7 @@ def test_a_goal_is_reached_missed_or_not_measured() -> None:
 
 def test_goals_find_their_figures() -> None:
     """Under the names that the parts of a run write."""
-    contestants = {WORKER.name: {"per_second": 200}}
+    timings = {at_load(HALF_LOAD, WORKER): Timing(100, 1, 2, 3), at_load(CARRIED, WORKER): Timing(200, 1, 2, 3)}
     found = goals(
         {
             "creates": {
@@ -137,11 +137,10 @@ def test_goals_find_their_figures() -> None:
                 "to_best_peer": 1.5,
                 "two_to_one": 1.1,
                 "best_to_best": 0.9,
-                "contestants": contestants,
             },
             "http": {"creates_per_second": 100},
             "batches": {"times": {"1000": 12}},
-            "latency": {"timings": {at_load(HALF_LOAD, WORKER): Timing(100, 1, 2, 3)}},
+            "latency": {"timings": timings},
             "backlog": {"rates": [100, 99], "resident_bytes": [10, 10, 10]},
             "full_tables": {"ratio": 0.95},
         }

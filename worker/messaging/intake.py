@@ -87,6 +87,10 @@ class Intake:
         attached = await asyncio.gather(*(line.consumer.is_attached() for line in self._lines.values()))
         return [queue for queue, yes in zip(self._lines, attached, strict=True) if not yes]
 
+    def is_due(self, queue: str) -> bool:
+        """It is this worker's to consume by now: not another process's that is still given time to come."""
+        return self._share.is_due(queue)
+
     async def attach(self) -> list[str]:
         """Every queue is consumed that is due and can be; says which can't. May be called at any time and again."""
         return list(await self._failures())

@@ -28,10 +28,14 @@ class Share:
         parts = min(self.parts, len(queues))  # with more processes than queues, some have the same one
         return queue not in queues or queues.index(queue) % parts == self.part % parts
 
+    def is_due(self, queue: str) -> bool:
+        """It should consume this queue by now."""
+        waited_seconds = asyncio.get_running_loop().time() - self._since
+        return self.parts == 1 or self.includes(queue) or waited_seconds >= self.parts * _SECONDS_FOR_EACH
+
     def due(self, lost: Collection[str]) -> list[str]:
         """Which of the queues that it does not consume it should: its own; all, when it has had these long enough."""
-        now = asyncio.get_running_loop().time()
         if not any(self.includes(queue) for queue in command_queues() if queue not in lost):
-            self._since = now  # it has just started, or was cut off like the others, or is so still
-        has_waited = self.parts == 1 or now - self._since >= self.parts * _SECONDS_FOR_EACH
-        return [queue for queue in lost if has_waited or self.includes(queue)]
+            # It has just started, or was cut off like the others, or is so still.
+            self._since = asyncio.get_running_loop().time()
+        return [queue for queue in lost if self.is_due(queue)]

@@ -58,7 +58,7 @@ _MEANINGS = {
     "publishing": ("RabbitMQ is away or has a memory or disk alarm. Commands wait; nothing is lost.", _CHECK),
     "gate": ("Commands wait where they are; nothing is lost. It opens by itself when the service is back.", ""),
     "commands": (
-        "What is in those queues waits there. They are taken up again within seconds, once they can be.",
+        "Unless another worker takes those queues, what is in them waits. They are taken up again once they can be.",
         _CHECK,
     ),
     "schema": ("The tables must be those of this version.", _CHECK),

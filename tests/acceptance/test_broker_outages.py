@@ -175,8 +175,13 @@ async def test_a_deleted_queue_holds_up_no_other_and_is_consumed_again_when_it_i
     commands = [command for command in _commands("Deleted") if f"{COMMANDS}.{command.routing_key}" != gone]
     async with tidy_worker(stage) as worker:
         await asyncio.to_thread(broker.control, "delete_queue", "-p", "heroes", gone)
-        await _turns(worker, ready=False)
-        assert gone in str((await worker.problems())["commands"])
+
+        async def is_missed() -> (
+            bool
+        ):  # alone: with RabbitMQ 4.3 the connection may be lost at that moment and come back
+            return gone in str((await worker.problems())["commands"])
+
+        await eventually(is_missed, "the worker says which queue is gone", within_seconds=30)
         await recorder.send(commands)
         await recorder.all_published(commands)
         async with closed_politely(broker):  # also after a new connection the missing one keeps nobody from work

@@ -27,8 +27,9 @@ run: $(INSTALLED) ## Run RabbitMQ, PostgreSQL and a worker until Ctrl-C
 	@$(BIN)/python -m worker.local.run
 
 .PHONY: test
+# Three processes on two cores: a test waits for a service, a clock or a dying process half of its time.
 test: $(INSTALLED) ## Run all tests on real services; ARGS="-k name" runs some
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 .PHONY: faults
 faults: $(INSTALLED) ## Kill, freeze and cut everything while commands flow, and count afterwards (half an hour)

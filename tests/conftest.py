@@ -1,6 +1,6 @@
 """Brings RabbitMQ and PostgreSQL once for the whole run, and a corner of them of its own for each module.
 
-Where several processes share the work (`-n 2`), the one that hands it out brings the services for all of them.
+Where several processes share the work (`-n 3`), the one that hands it out brings the services for all of them.
 """
 
 import asyncio

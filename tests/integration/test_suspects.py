@@ -31,10 +31,13 @@ def permits() -> Permits:
     return Permits(CONCURRENCY)
 
 
-@pytest.fixture
-def suspects(database: Database, permits: Permits) -> Suspects:
-    """Those of one process."""
-    return Suspects(database.side_sessions, permits)
+@pytest_asyncio.fixture(loop_scope="session")
+async def suspects(database: Database, permits: Permits) -> AsyncIterator[Suspects]:
+    """Those of one process; afterwards each end is written, so that nobody uses the database any more."""
+    suspects = Suspects(database.side_sessions, permits)
+    yield suspects
+    async with asyncio.timeout(10):
+        await asyncio.gather(*suspects._ending.values())
 
 
 async def _crash(database: Database, command_id: str) -> int:

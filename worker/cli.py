@@ -8,6 +8,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from functools import partial
@@ -22,6 +23,7 @@ from worker.collector import spare_what_stays
 from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
+from worker.operations.calling import ReaderGoneError
 from worker.operations.check.command import check
 from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
@@ -149,4 +151,8 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
 
 def main() -> None:
     """The `heroes` program."""
-    app()
+    try:
+        app()
+    except ReaderGoneError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
+        sys.exit(ExitCode.REFUSED)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
@@ -85,13 +86,18 @@ class Press:
     async def ready(cls) -> AsyncIterator["Press"]:
         inherited = _environment()
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", PRESS, stdin=PIPE, stdout=PIPE, env=inherited, cwd=ROOT, limit=_MOST_OUTPUT_BYTES
+            *(sys.executable, "-c", PRESS),
+            stdin=PIPE,
+            stdout=PIPE,
+            env=inherited,
+            cwd=ROOT,
+            limit=_MOST_OUTPUT_BYTES,
+            start_new_session=True,
         )
         try:
             yield cls(process)
         finally:
-            assert process.stdin is not None
-            process.stdin.close()
+            os.killpg(process.pid, signal.SIGKILL)  # with a command line that never ended
             await process.wait()
 
     async def run(self, environment: Mapping[str, str], *arguments: str, before: str = "") -> Said:

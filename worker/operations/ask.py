@@ -11,7 +11,7 @@ from rich.table import Table
 from contracts.client import HeroesClient
 from contracts.heroes import AnyEvent, CommandDeadLettered, CommandRejected
 from contracts.queries import KnownHero, ListHeroesReplyData
-from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, echo, explained
 
 ask_app = typer.Typer()
 
@@ -38,7 +38,7 @@ def get(
     with explained():
         hero = asyncio.run(ask())
     if as_json:
-        typer.echo(hero.model_dump_json())
+        echo(hero.model_dump_json())
     else:
         console().print(_table([hero]))
 
@@ -61,7 +61,7 @@ def list_heroes(  # noqa: PLR0913, PLR0917 - each parameter is an option of the 
     with explained():
         page = asyncio.run(ask())
     if as_json:
-        typer.echo(page.model_dump_json())
+        echo(page.model_dump_json())
     else:
         console().print(_table(page.heroes))
         console().print(f"{len(page.heroes)} of {page.total}")
@@ -85,7 +85,7 @@ def events(
                 except TimeoutError:
                     return
                 if as_json:
-                    typer.echo(event.to_json())
+                    echo(event.to_json())
                 else:
                     console().print(_line(event))
 

@@ -6,7 +6,7 @@ Every failure becomes one sentence and an exit code; none shows a traceback or a
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from aiormq.exceptions import (
@@ -62,9 +62,27 @@ Timeout = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as it is on the wire.")]
 
 
+class ReaderGoneError(Exception):
+    """Nobody reads what is printed any more: `| head` has enough, say."""
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> NoReturn:
+        """Not rich's own way: to leave from inside the event loop ends in a traceback, and skips what tidies up."""
+        raise ReaderGoneError
+
+
 def console(*, stderr: bool = False) -> Console:
     """Prints text as it is: nothing in it is markup, and no line is broken."""
-    return Console(stderr=stderr, soft_wrap=True, emoji=False, highlight=False)
+    return _Console(stderr=stderr, soft_wrap=True, emoji=False, highlight=False)
+
+
+def echo(text: str | bytes) -> None:
+    """Prints what a program reads. Raises: ReaderGoneError."""
+    try:
+        typer.echo(text)
+    except BrokenPipeError:  # else it would be taken for the broker's
+        raise ReaderGoneError from None
 
 
 def failed(message: str, code: ExitCode) -> typer.Exit:

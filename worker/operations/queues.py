@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from contextlib import suppress
+from contextlib import nullcontext, suppress
+from functools import partial
 from typing import Annotated, Any
 
 import orjson
@@ -13,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.errors import RefuseToStartError, SettingsError
-from worker.operations.calling import AsJson, RabbitmqUrl, console, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained
 from worker.operations.looking import Look, Places, look
 from worker.settings import postgresql_url
 
@@ -35,7 +36,7 @@ def queues(rabbitmq_url: RabbitmqUrl, watch: _Watch = False, as_json: AsJson = F
             return
         seen = asyncio.run(look(places))
     if as_json:
-        typer.echo(orjson.dumps(seen.document(), option=orjson.OPT_INDENT_2).decode())
+        echo(orjson.dumps(seen.document(), option=orjson.OPT_INDENT_2).decode())
     else:
         _wide().print(_shown(seen))
     raise typer.Exit(seen.exit_code)
@@ -43,17 +44,18 @@ def queues(rabbitmq_url: RabbitmqUrl, watch: _Watch = False, as_json: AsJson = F
 
 async def _watch(places: Places, *, as_json: bool) -> None:
     """A broker that is away for a while is told, and looked for again."""
-    with Live(console=_wide(), auto_refresh=False, screen=False) as live:
+    wide = _wide()
+    with Live(console=wide, auto_refresh=False, screen=False) if wide.is_terminal else nullcontext() as live:
+        # What goes to a file or a program is not painted over, but told look by look.
+        show = partial(live.update, refresh=True) if live else wide.print
         while not _interrupted():
             try:
                 seen = await look(places)
             except RefuseToStartError as refusal:
-                live.update(Text(str(refusal), style="red"), refresh=True)
+                told = Text(str(refusal), style="red")
+                console(stderr=True).print(told) if as_json else show(told)
             else:
-                if as_json:
-                    typer.echo(orjson.dumps(seen.document()).decode())
-                else:
-                    live.update(_shown(seen), refresh=True)
+                echo(orjson.dumps(seen.document())) if as_json else show(_shown(seen))
             await asyncio.sleep(_EVERY_SECONDS)
 
 

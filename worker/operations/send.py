@@ -24,7 +24,7 @@ from contracts.heroes import (
     UpdateHeroData,
 )
 from worker.errors import ExitCode
-from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, echo, explained
 from worker.operations.send_batch import send_batch
 
 SOURCE = "/heroes-cli"
@@ -114,7 +114,7 @@ class _Sender:
 
     def _show(self, event: AnyEvent) -> None:
         if self.as_json:
-            typer.echo(event.to_json())
+            echo(event.to_json())
         elif isinstance(event, CommandRejected):
             console().print(f"[yellow]✗ rejected[/] ({event.data.code}): {escape(event.data.detail)}")
         elif isinstance(event, CommandDeadLettered):

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from worker.errors import ExitCode
 from worker.observability.logging import configure_logging
-from worker.operations.calling import console, explained
+from worker.operations.calling import console, echo, explained
 from worker.operations.check.finding import URL_VARIABLE, Finding
 from worker.settings import Settings, load_settings, unknown_variables
 
@@ -38,7 +38,7 @@ def check(wait_seconds: _Wait = 3, as_json: _AsJson = False, log: _Log = False) 
     exit_code = max(finding.exit_code for finding in found)
     if as_json:
         document = {"findings": [finding.document() for finding in found], "exit_code": int(exit_code)}
-        typer.echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
+        echo(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode())
     else:
         _print(found)
     raise typer.Exit(ExitCode(exit_code))

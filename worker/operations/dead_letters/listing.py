@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from worker.messaging.letter import DeadLetter
-from worker.operations.calling import AsJson, RabbitmqUrl, console, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained
 from worker.operations.dead_letters.advice import advice
 from worker.operations.dead_letters.reading import OfReason, OfType, Selection, letters_at, plain
 
@@ -79,16 +79,16 @@ def list_letters(
     """Show how many dead letters there are of each reason and type, and what to do with them. Takes none away."""
     selection, groups = Selection(None, reason, kind), Groups()
 
-    def add(letter: DeadLetter) -> None:
+    def line_of(letter: DeadLetter) -> str | None:
         if not selection.matches(letter):
-            return
+            return None
         groups.add(letter)
-        if ids:
-            _print_line(letter, as_json=as_json)
+        return _line(letter, as_json=as_json) if ids else None
 
     async def read() -> None:
         async with letters_at(rabbitmq_url) as opened:
-            await opened.fold(add)
+            async for line in opened.made(line_of):
+                echo(line)
 
     with explained():
         asyncio.run(read())
@@ -96,19 +96,18 @@ def list_letters(
         _print(groups.documents(), as_json=as_json)
 
 
-def _print_line(letter: DeadLetter, *, as_json: bool) -> None:
+def _line(letter: DeadLetter, *, as_json: bool) -> str:
     moment = written(letter.set_aside_at)
     if as_json:
         line = {"id": letter.id, "reason": letter.reason, "type": letter.type, "set_aside_at": moment}
-        typer.echo(orjson.dumps(line).decode())
-    else:
-        console().print(plain(f"{letter.id}  {letter.reason}  {letter.type}  {moment or ''}"))
+        return orjson.dumps(line).decode()
+    return plain(f"{letter.id}  {letter.reason}  {letter.type}  {moment or ''}").plain
 
 
 def _print(groups: list[dict[str, Any]], *, as_json: bool) -> None:
     total = sum(group["count"] for group in groups)
     if as_json:
-        typer.echo(orjson.dumps({"total": total, "groups": groups}, option=orjson.OPT_INDENT_2).decode())
+        echo(orjson.dumps({"total": total, "groups": groups}, option=orjson.OPT_INDENT_2).decode())
         return
     if groups:
         console().print(_table(groups))

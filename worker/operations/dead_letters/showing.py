@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from worker.messaging.letter import DeadLetter
-from worker.operations.calling import AsJson, RabbitmqUrl, console, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained
 from worker.operations.dead_letters.advice import advice
 from worker.operations.dead_letters.listing import written
 from worker.operations.dead_letters.reading import Selection, letters_at, nothing_found, plain
@@ -98,7 +98,7 @@ def _body(body: bytes, secrets: Collection[str], *, reveal: bool) -> Any:
 
 def _print(description: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(description, default=str))
+        echo(json.dumps(description, default=str))
         return
     for name, value in description.items():
         told = json.dumps(value, indent=2, ensure_ascii=False, default=str) if isinstance(value, dict) else str(value)

@@ -1,7 +1,7 @@
 """The command line: run a worker, prepare broker and database, check them, send a command by hand.
 
 Exit codes (worker.errors.ExitCode) are part of the contract: 0 done, 1 refused, 2 usage or settings, 3 a service is
-away, 4 schema or topology missing or wrong.
+away, 4 schema or topology missing or wrong, 74 the output can't be written, 141 nobody reads it any more.
 """
 
 import asyncio
@@ -16,14 +16,13 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
-from rich.console import Console
 from rich.markup import escape
 
 from worker.collector import spare_what_stays
 from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
-from worker.operations.calling import ReaderGoneError
+from worker.operations.calling import OutputError, console
 from worker.operations.check.command import check
 from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
@@ -67,10 +66,10 @@ def setup(
 
         if database or both:
             await prepare.prepare_database(settings)
-            Console().print("[green]✓[/] the tables are those of this version")
+            console().print("[green]✓[/] the tables are those of this version")
         if broker or both:
             await prepare.prepare_broker(settings)
-            Console().print("[green]✓[/] exchanges, queues and bindings are there")
+            console().print("[green]✓[/] exchanges, queues and bindings are there")
 
     _run(prepare_all)
 
@@ -145,7 +144,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
             logging.getLogger(__name__).warning("%s is no setting of the worker and is ignored", name)
         uvloop.run(command(settings))
     except RefuseToStartError as refusal:
-        Console(stderr=True, soft_wrap=True, emoji=False, highlight=False).print(f"[red]{escape(str(refusal))}[/]")
+        console(stderr=True).print(f"[red]{escape(str(refusal))}[/]")
         raise typer.Exit(refusal.exit_code) from None
 
 
@@ -153,6 +152,8 @@ def main() -> None:
     """The `heroes` program."""
     try:
         app()
-    except ReaderGoneError:
+    except OutputError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
-        sys.exit(ExitCode.REFUSED)
+        if error.exit_code is not ExitCode.UNREAD:  # who has closed the pipe wants to hear no more
+            sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_code)

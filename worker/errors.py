@@ -15,6 +15,8 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     UNPREPARED = 4
+    UNWRITABLE = 74  # EX_IOERR of sysexits.h
+    UNREAD = 141  # as a shell tells of a program that SIGPIPE has ended
 
 
 class WorkerError(Exception):

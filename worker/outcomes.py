@@ -87,6 +87,8 @@ class Outcome:
     recorded: bool = True
     found: bool = False
     published: bool = False
+    body_sha256: str | None = None
+    """Of one that was never recorded: by this its letter is found, whatever it says."""
 
     @property
     def mark(self) -> str:
@@ -131,7 +133,7 @@ class Traits:
 def set_aside(traits: Traits, letter: Letter, body_sha256: str) -> Outcome:
     """A message that never reached the handler: no row; its event, if an id could be read, is the same each time."""
     if traits.command_id is None:
-        return Outcome(None, OutcomeKind.DEAD_LETTERED, (), letter, recorded=False)
+        return Outcome(None, OutcomeKind.DEAD_LETTERED, (), letter, recorded=False, body_sha256=body_sha256)
     data = {"reason": letter.reason, "detail": letter.detail}
     envelope = {
         "specversion": "1.0",
@@ -144,7 +146,9 @@ def set_aside(traits: Traits, letter: Letter, body_sha256: str) -> Outcome:
         "data": data | ({"command_type": traits.type} if traits.type else {}),
     } | ({"time": traits.time} if traits.time else {})
     event = EventDocument.of(envelope | _trace(traits.traceparent, traits.tracestate))
-    return Outcome(traits.command_id, OutcomeKind.DEAD_LETTERED, (event,), letter, recorded=False)
+    return Outcome(
+        traits.command_id, OutcomeKind.DEAD_LETTERED, (event,), letter, recorded=False, body_sha256=body_sha256
+    )
 
 
 def stored(command_id: str, kind: str, envelopes: Sequence[Mapping[str, Any]], *, published: bool) -> Outcome:

@@ -8,8 +8,10 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -21,6 +23,7 @@ from tests.harness.stage import Stage, eventually
 from tests.harness.users import PASSWORD, management_of, user
 from tests.harness.wire import Wire
 from worker.local import Services
+from worker.messaging.letter import LetterReader
 
 SECRET = "Zx9Qk7-never-to-be-seen"
 PLANTED = (SECRET, PASSWORD, "otlp-Zx9Qk7")
@@ -154,3 +157,13 @@ async def test_every_line_about_a_command_names_it(stage: Stage, wire: Wire) -> 
     (success,) = [line for line in lines if line.get("command_id") == plain.id and "settlement" in line]
     assert (success["level"], success["event"]) == ("debug", "applied")
     assert "trace_id" not in success
+
+
+async def test_the_line_about_what_could_not_be_read_names_its_letter(stage: Stage, wire: Wire) -> None:
+    body = f"no JSON {uuid4()}".encode()
+    async with leaky(stage.environment()) as program:
+        await wire.publish(body, "03")
+        (letter,) = await wire.letters_with(body)
+    (line,) = [one for one in map(as_log_line, program.lines) if one.get("settlement") == "dead_lettered"]
+    assert line["body"] == f"sha256:{sha256(body).hexdigest()[:16]}"
+    assert LetterReader(1000).read(letter).is_called(line["body"])

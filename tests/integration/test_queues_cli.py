@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Mapping
+from datetime import datetime
 
 import aio_pika
 
@@ -115,3 +116,5 @@ async def test_watch_looks_again_until_it_is_interrupted(stage: Stage) -> None:
         program.tell(signal.SIGINT)
         assert await program.ended(within_seconds=10) == DONE
         assert all(json.loads(line)["dead_letters"] is not None for line in program.lines)
+        times = [datetime.fromisoformat(json.loads(line)["time"]) for line in program.lines]
+        assert times == sorted(set(times)), "whoever reads it later knows when it was"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # an extra that may not be installed
 
 _log = logging.getLogger("worker.settled")
 
+_HASH_DIGITS = 16  # as on the letter
 _LEVELS = {
     OutcomeKind.APPLIED: logging.DEBUG,
     OutcomeKind.REJECTED: logging.INFO,
@@ -103,8 +104,10 @@ class Followed(Journey):
         if _log.isEnabledFor(level):
             seconds = round(perf_counter() - self._began, 6)
             extra = {"settlement": str(settlement), "seconds": seconds, "queue": self._sighting.queue}
-            if outcome.letter:  # one that could not be read has no id: by this it is found among the letters
+            if outcome.letter:
                 extra["detail"] = outcome.letter.detail
+            if outcome.body_sha256:  # it may have no id: by this it is found among the letters
+                extra["body"] = f"sha256:{outcome.body_sha256[:_HASH_DIGITS]}"
             _log.log(level, "%s%s", _words(outcome, settlement), self._slot(), extra=extra)
 
     def _slot(self) -> str:

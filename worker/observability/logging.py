@@ -12,7 +12,13 @@ from structlog.typing import EventDict, Processor
 
 from worker.outcomes import Traits, trace_id
 
-_EXTRA = ("settlement", "seconds", "queue", "detail")  # what others put on a record stays out: it may be anything
+_EXTRA = (
+    "settlement",
+    "seconds",
+    "queue",
+    "detail",
+    "body",
+)  # what others put on a record stays out: it may be anything
 
 
 # As all context: it belongs to a task, and ends with it.

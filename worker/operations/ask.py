@@ -52,7 +52,7 @@ def list_heroes(  # noqa: PLR0913, PLR0917 - each parameter is an option of the 
     timeout_seconds: Timeout = 10,
     as_json: AsJson = False,
 ) -> None:
-    """Show a page of heroes, by id, and how many there are."""
+    """Show a page of heroes, by id, with their secret names, and how many there are."""
 
     async def ask() -> ListHeroesReplyData:
         async with HeroesClient(rabbitmq_url, timeout_seconds=timeout_seconds) as client:

@@ -6,7 +6,7 @@ Every failure becomes one sentence and an exit code; none shows a traceback or a
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from aiormq.exceptions import (
@@ -62,14 +62,24 @@ Timeout = Annotated[float, typer.Option("--timeout-seconds", min=0.1, help="How 
 AsJson = Annotated[bool, typer.Option("--json", help="Print it as it is on the wire.")]
 
 
-class ReaderGoneError(Exception):
-    """Nobody reads what is printed any more: `| head` has enough, say."""
+class OutputError(Exception):
+    """Nobody reads what is printed any more (`| head` has enough, say), or there is no room for it."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"the output can't be written: {cause.strerror}")
+        self.exit_code = ExitCode.UNREAD if isinstance(cause, BrokenPipeError) else ExitCode.UNWRITABLE
 
 
 class _Console(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        try:
+            super().print(*objects, **options)
+        except OSError as error:  # else it would be taken for the broker's
+            raise OutputError(error) from None
+
     def on_broken_pipe(self) -> NoReturn:
         """Not rich's own way: to leave from inside the event loop ends in a traceback, and skips what tidies up."""
-        raise ReaderGoneError
+        raise OutputError(BrokenPipeError())
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -78,11 +88,11 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def echo(text: str | bytes) -> None:
-    """Prints what a program reads. Raises: ReaderGoneError."""
+    """Prints what a program reads. Raises: OutputError."""
     try:
         typer.echo(text)
-    except BrokenPipeError:  # else it would be taken for the broker's
-        raise ReaderGoneError from None
+    except OSError as error:  # as above
+        raise OutputError(error) from None
 
 
 def failed(message: str, code: ExitCode) -> typer.Exit:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from contextlib import nullcontext, suppress
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -47,16 +48,24 @@ async def _watch(places: Places, *, as_json: bool) -> None:
     wide = _wide()
     with Live(console=wide, auto_refresh=False, screen=False) if wide.is_terminal else nullcontext() as live:
         # What goes to a file or a program is not painted over, but told look by look.
-        show = partial(live.update, refresh=True) if live else wide.print
+        show = partial(live.update, refresh=True) if live else partial(_print_dated, wide)
         while not _interrupted():
             try:
                 seen = await look(places)
             except RefuseToStartError as refusal:
                 told = Text(str(refusal), style="red")
-                console(stderr=True).print(told) if as_json else show(told)
+                console(stderr=True).print(_now(), told) if as_json else show(told)
             else:
-                echo(orjson.dumps(seen.document())) if as_json else show(_shown(seen))
+                echo(orjson.dumps({"time": _now()} | seen.document())) if as_json else show(_shown(seen))
             await asyncio.sleep(_EVERY_SECONDS)
+
+
+def _print_dated(wide: Console, seen: Group | Text) -> None:
+    wide.print(Text(_now(), style="dim"), seen, sep="\n")
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _interrupted() -> bool:

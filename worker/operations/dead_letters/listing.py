@@ -78,9 +78,12 @@ def list_letters(
 ) -> None:
     """Show how many dead letters there are of each reason and type, and what to do with them. Takes none away."""
     selection, groups = Selection(None, reason, kind), Groups()
+    others = 0
 
     def line_of(letter: DeadLetter) -> str | None:
+        nonlocal others
         if not selection.matches(letter):
+            others += 1
             return None
         groups.add(letter)
         return _line(letter, as_json=as_json) if ids else None
@@ -93,7 +96,7 @@ def list_letters(
     with explained():
         asyncio.run(read())
     if not ids:
-        _print(groups.documents(), as_json=as_json)
+        _print(groups.documents(), others, as_json=as_json)
 
 
 def _line(letter: DeadLetter, *, as_json: bool) -> str:
@@ -104,7 +107,7 @@ def _line(letter: DeadLetter, *, as_json: bool) -> str:
     return plain(f"{letter.id}  {letter.reason}  {letter.type}  {moment or ''}").plain
 
 
-def _print(groups: list[dict[str, Any]], *, as_json: bool) -> None:
+def _print(groups: list[dict[str, Any]], others: int, *, as_json: bool) -> None:
     total = sum(group["count"] for group in groups)
     if as_json:
         echo(orjson.dumps({"total": total, "groups": groups}, option=orjson.OPT_INDENT_2).decode())
@@ -113,7 +116,8 @@ def _print(groups: list[dict[str, Any]], *, as_json: bool) -> None:
         console().print(_table(groups))
         for reason, what_to_do in {group["reason"]: group["what_to_do"] for group in groups}.items():
             console().print(plain(f"{reason}: {what_to_do}"))
-    console().print(f"{total} dead letters" if total != 1 else "1 dead letter")
+    told = f"{total} dead letters" if total != 1 else "1 dead letter"
+    console().print(f"{told}; {others} others do not match" if others else told)
 
 
 def _table(groups: Sequence[Mapping[str, Any]]) -> Table:

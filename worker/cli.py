@@ -22,7 +22,7 @@ from worker.collector import spare_what_stays
 from worker.errors import ExitCode, RefuseToStartError
 from worker.observability.logging import configure_logging
 from worker.operations.ask import ask_app
-from worker.operations.calling import OutputError, console
+from worker.operations.calling import OutputError, console, tell
 from worker.operations.check.command import check
 from worker.operations.dead_letters.commands import dead_letters_app
 from worker.operations.queues import queues
@@ -64,12 +64,17 @@ def setup(
     async def prepare_all(settings: Settings) -> None:
         from worker.operations import prepare  # as in `_work`
 
-        if database or both:
-            await prepare.prepare_database(settings)
-            console().print("[green]✓[/] the tables are those of this version")
-        if broker or both:
-            await prepare.prepare_broker(settings)
-            console().print("[green]✓[/] exchanges, queues and bindings are there")
+        done = []
+        try:
+            if database or both:
+                await prepare.prepare_database(settings)
+                done.append("the tables are those of this version")
+            if broker or both:
+                await prepare.prepare_broker(settings)
+                done.append("exchanges, queues and bindings are there")
+        finally:  # both are done, whether or not anybody reads it
+            for sentence in done:
+                console().print(f"[green]✓[/] {sentence}")
 
     _run(prepare_all)
 
@@ -144,7 +149,7 @@ def _run(command: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
             logging.getLogger(__name__).warning("%s is no setting of the worker and is ignored", name)
         uvloop.run(command(settings))
     except RefuseToStartError as refusal:
-        console(stderr=True).print(f"[red]{escape(str(refusal))}[/]")
+        tell(f"[red]{escape(str(refusal))}[/]")
         raise typer.Exit(refusal.exit_code) from None
 
 
@@ -155,5 +160,5 @@ def main() -> None:
     except OutputError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer goes nowhere
         if error.exit_code is not ExitCode.UNREAD:  # who has closed the pipe wants to hear no more
-            sys.stderr.write(f"{error}\n")
+            tell(escape(str(error)))
         sys.exit(error.exit_code)

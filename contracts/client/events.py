@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import random
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -56,18 +56,21 @@ class Follower:
                 async with await connect(self._url) as connection:
                     channel = await connection.channel()
                     await channel.set_qos(prefetch_count=_PREFETCH)
-                    async for event in self._from_one_connection(channel):
-                        yield event
+                    # Closed with this one, not by the collector: what it tidies up needs its channel.
+                    async with contextlib.aclosing(self._from_one_connection(channel)) as events:
+                        async for event in events:
+                            yield event
             except REFUSALS as error:
                 raise ClientError(f"these events can't be followed: {error}") from error
             except CONNECTION_EXCEPTIONS:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _RECONNECT_SECONDS)  # noqa: S311 - not a secret
 
-    async def _from_one_connection(self, channel: AbstractChannel) -> AsyncIterator[AnyEvent]:
+    async def _from_one_connection(self, channel: AbstractChannel) -> AsyncGenerator[AnyEvent, None]:
         arrivals = await self._consume(channel)
         if self._from != "new":
-            async for event in self._history(channel, arrivals):
-                yield event
+            async with contextlib.aclosing(self._history(channel, arrivals)) as events:
+                async for event in events:
+                    yield event
             self._from = "new"
         while True:
             message = await arrivals.next()
@@ -99,7 +102,7 @@ class Follower:
         }
         return await channel.declare_queue(own, durable=True, arguments=arguments)
 
-    async def _history(self, channel: AbstractChannel, arrivals: "_Arrivals") -> AsyncIterator[AnyEvent]:
+    async def _history(self, channel: AbstractChannel, arrivals: "_Arrivals") -> AsyncGenerator[AnyEvent, None]:
         """The event log up to where the own queue begins, or up to its present end."""
         log = await channel.get_queue(EVENT_LOG, ensure=False)
         past = _Arrivals()

@@ -165,5 +165,5 @@ async def test_the_line_about_what_could_not_be_read_names_its_letter(stage: Sta
         await wire.publish(body, "03")
         (letter,) = await wire.letters_with(body)
     (line,) = [one for one in map(as_log_line, program.lines) if one.get("settlement") == "dead_lettered"]
-    assert line["body"] == f"sha256:{sha256(body).hexdigest()[:16]}"
-    assert LetterReader(1000).read(letter).is_called(line["body"])
+    assert line["letter"] == f"sha256:{sha256(body).hexdigest()}"
+    assert LetterReader(1000).read(letter).is_called(line["letter"])

@@ -7,7 +7,7 @@ import signal
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +97,8 @@ class Press:
         try:
             yield cls(process)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # with a command line that never ended
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # with a command line that never ended
             await process.wait()
 
     async def run(self, environment: Mapping[str, str], *arguments: str, before: str = "") -> Said:

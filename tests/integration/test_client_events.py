@@ -60,6 +60,18 @@ async def test_history_is_read_from_the_start_and_goes_over_into_the_present(cli
         assert await _names(events, 1, prefix=prefix) == [f"{prefix} 3"]
 
 
+async def test_who_stops_amid_the_history_leaves_nothing_to_be_tidied_up_behind_the_connection(
+    client: HeroesClient,
+) -> None:
+    """What the collector closes has lost its channel by then, and complains of it."""
+    await _create(client, _fresh(), _fresh())
+    async with aclosing(client.events(from_="start")) as events:
+        await anext(events)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert [task for task in asyncio.all_tasks() if "async_generator" in repr(task)] == []
+
+
 async def test_history_is_read_from_a_moment(client: HeroesClient) -> None:
     prefix = _fresh()
     await _create(client, f"{prefix} 1")

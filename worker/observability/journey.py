@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # an extra that may not be installed
 
 _log = logging.getLogger("worker.settled")
 
-_HASH_DIGITS = 16  # as on the letter
 _LEVELS = {
     OutcomeKind.APPLIED: logging.DEBUG,
     OutcomeKind.REJECTED: logging.INFO,
@@ -106,8 +105,8 @@ class Followed(Journey):
             extra = {"settlement": str(settlement), "seconds": seconds, "queue": self._sighting.queue}
             if outcome.letter:
                 extra["detail"] = outcome.letter.detail
-            if outcome.body_sha256:  # it may have no id: by this it is found among the letters
-                extra["body"] = f"sha256:{outcome.body_sha256[:_HASH_DIGITS]}"
+            if outcome.body_sha256:  # it may have no id: `heroes dead-letters show` takes this
+                extra["letter"] = f"sha256:{outcome.body_sha256}"
             _log.log(level, "%s%s", _words(outcome, settlement), self._slot(), extra=extra)
 
     def _slot(self) -> str:

@@ -12,13 +12,8 @@ from structlog.typing import EventDict, Processor
 
 from worker.outcomes import Traits, trace_id
 
-_EXTRA = (
-    "settlement",
-    "seconds",
-    "queue",
-    "detail",
-    "body",
-)  # what others put on a record stays out: it may be anything
+# What others put on a record stays out: it may be anything.
+_EXTRA = ("settlement", "seconds", "queue", "detail", "letter")
 
 
 # As all context: it belongs to a task, and ends with it.

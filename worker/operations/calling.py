@@ -5,7 +5,7 @@ Every failure becomes one sentence and an exit code; none shows a traceback or a
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -66,7 +66,7 @@ class OutputError(Exception):
     """Nobody reads what is printed any more (`| head` has enough, say), or there is no room for it."""
 
     def __init__(self, cause: OSError) -> None:
-        super().__init__(f"the output can't be written: {cause.strerror}")
+        super().__init__(f"the output can't be written: {cause.strerror or cause}")
         self.exit_code = ExitCode.UNREAD if isinstance(cause, BrokenPipeError) else ExitCode.UNWRITABLE
 
 
@@ -95,9 +95,15 @@ def echo(text: str | bytes) -> None:
         raise OutputError(error) from None
 
 
+def tell(sentence: str) -> None:
+    """Prints it to standard error; where nobody takes it, what was done still counts, with its exit code."""
+    with suppress(OutputError):
+        console(stderr=True).print(sentence)
+
+
 def failed(message: str, code: ExitCode) -> typer.Exit:
     """The sentence is shown; raise what comes back."""
-    console(stderr=True).print(f"[red]{escape(message)}[/]")
+    tell(f"[red]{escape(message)}[/]")
     return typer.Exit(code)
 
 

@@ -11,11 +11,12 @@ import orjson
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from worker.errors import RefuseToStartError, SettingsError
-from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained, tell
 from worker.operations.looking import Look, Places, look
 from worker.settings import postgresql_url
 
@@ -46,15 +47,15 @@ def queues(rabbitmq_url: RabbitmqUrl, watch: _Watch = False, as_json: AsJson = F
 async def _watch(places: Places, *, as_json: bool) -> None:
     """A broker that is away for a while is told, and looked for again."""
     wide = _wide()
-    with Live(console=wide, auto_refresh=False, screen=False) if wide.is_terminal else nullcontext() as live:
+    paints = wide.is_terminal and not wide.is_dumb_terminal and not as_json
+    with Live(console=wide, auto_refresh=False, screen=False) if paints else nullcontext() as live:
         # What goes to a file or a program is not painted over, but told look by look.
         show = partial(live.update, refresh=True) if live else partial(_print_dated, wide)
         while not _interrupted():
             try:
                 seen = await look(places)
             except RefuseToStartError as refusal:
-                told = Text(str(refusal), style="red")
-                console(stderr=True).print(_now(), told) if as_json else show(told)
+                tell(f"{_now()} {escape(str(refusal))}") if as_json else show(Text(str(refusal), style="red"))
             else:
                 echo(orjson.dumps({"time": _now()} | seen.document())) if as_json else show(_shown(seen))
             await asyncio.sleep(_EVERY_SECONDS)

@@ -24,7 +24,7 @@ from contracts.heroes import (
     UpdateHeroData,
 )
 from worker.errors import ExitCode
-from worker.operations.calling import AsJson, RabbitmqUrl, Timeout, console, echo, explained
+from worker.operations.calling import AsJson, OutputError, RabbitmqUrl, Timeout, console, echo, explained, tell
 from worker.operations.send_batch import send_batch
 
 SOURCE = "/heroes-cli"
@@ -104,7 +104,11 @@ class _Sender:
         with explained():
             command = kind.new(shape(**data), source=SOURCE, **_given(id=command_id))
             event = asyncio.run(self._outcome(command))
-        self._show(event)
+        try:
+            self._show(event)
+        except OutputError:
+            tell(f"command {command.id}: {event.type}")  # whoever sends it anew knows what has happened
+            raise
         refused = isinstance(event, CommandRejected | CommandDeadLettered)
         raise typer.Exit(ExitCode.REFUSED if refused else ExitCode.DONE)
 

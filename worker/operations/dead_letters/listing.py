@@ -1,6 +1,6 @@
 """`heroes dead-letters list`: how many there are of each reason and type, since when, and what to do with them.
 
-Only the groups are kept while reading, so a hundred thousand letters take no more memory than a few.
+Only the groups are kept while reading, with --ids a line of each: no letter stays in memory.
 """
 
 import asyncio
@@ -45,6 +45,8 @@ class Groups:
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, str], Group] = {}
+        self.others = 0
+        """Letters that were not asked for."""
 
     def add(self, letter: DeadLetter) -> None:
         """One more letter."""
@@ -78,25 +80,27 @@ def list_letters(
 ) -> None:
     """Show how many dead letters there are of each reason and type, and what to do with them. Takes none away."""
     selection, groups = Selection(None, reason, kind), Groups()
-    others = 0
+    lines: list[str] = []
 
-    def line_of(letter: DeadLetter) -> str | None:
-        nonlocal others
+    def add(letter: DeadLetter) -> None:
         if not selection.matches(letter):
-            others += 1
-            return None
+            groups.others += 1
+            return
         groups.add(letter)
-        return _line(letter, as_json=as_json) if ids else None
+        if ids:
+            lines.append(_line(letter, as_json=as_json))
 
     async def read() -> None:
         async with letters_at(rabbitmq_url) as opened:
-            async for line in opened.made(line_of):
-                echo(line)
+            await opened.fold(add)
 
     with explained():
         asyncio.run(read())
+    # Only now that the letters are back: who reads slowly would let the connection die with them in hand.
+    for line in lines:
+        echo(line)
     if not ids:
-        _print(groups.documents(), others, as_json=as_json)
+        _print(groups, as_json=as_json)
 
 
 def _line(letter: DeadLetter, *, as_json: bool) -> str:
@@ -107,17 +111,19 @@ def _line(letter: DeadLetter, *, as_json: bool) -> str:
     return plain(f"{letter.id}  {letter.reason}  {letter.type}  {moment or ''}").plain
 
 
-def _print(groups: list[dict[str, Any]], others: int, *, as_json: bool) -> None:
-    total = sum(group["count"] for group in groups)
+def _print(groups: Groups, *, as_json: bool) -> None:
+    documents = groups.documents()
+    total = sum(document["count"] for document in documents)
     if as_json:
-        echo(orjson.dumps({"total": total, "groups": groups}, option=orjson.OPT_INDENT_2).decode())
+        told = {"total": total, "others": groups.others, "groups": documents}
+        echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
         return
-    if groups:
-        console().print(_table(groups))
-        for reason, what_to_do in {group["reason"]: group["what_to_do"] for group in groups}.items():
+    if documents:
+        console().print(_table(documents))
+        for reason, what_to_do in {each["reason"]: each["what_to_do"] for each in documents}.items():
             console().print(plain(f"{reason}: {what_to_do}"))
-    told = f"{total} dead letters" if total != 1 else "1 dead letter"
-    console().print(f"{told}; {others} others do not match" if others else told)
+    unasked = f"; not asked for: {groups.others}" if groups.others else ""
+    console().print(f"{total} dead letters{unasked}" if total != 1 else f"1 dead letter{unasked}")
 
 
 def _table(groups: Sequence[Mapping[str, Any]]) -> Table:

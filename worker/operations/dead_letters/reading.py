@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import typer
 from rich.text import Text
@@ -13,7 +13,7 @@ from worker.messaging import guard
 from worker.messaging.connection import connected
 from worker.messaging.letter import DeadLetter, LetterReader
 from worker.messaging.letterbox import Letterbox, opened
-from worker.operations.calling import console, failed
+from worker.operations.calling import console, failed, tell
 from worker.settings import Settings
 
 _CONNECT_WITHIN_SECONDS = 5
@@ -24,8 +24,6 @@ MaybeName = Annotated[
 OfReason = Annotated[str | None, typer.Option("--reason", help="Those set aside for this reason.")]
 OfType = Annotated[str | None, typer.Option("--type", help="Those of this type of command.")]
 Everything = Annotated[bool, typer.Option("--all", help="All of them.")]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +66,21 @@ class Opened:
     def take(self, selection: Selection) -> AsyncIterator[DeadLetter]:
         """The letters that are meant, oldest first; of the others nothing is kept."""
 
-        return self.made(lambda letter: letter if selection.matches(letter) else None)
+        def look(message: Any) -> DeadLetter | None:
+            letter = self.reader.read(message)
+            return letter if selection.matches(letter) else None
 
-    def made(self, look: Callable[[DeadLetter], T | None]) -> AsyncIterator[T]:
-        """What `look` makes of each letter, where it makes anything; no letter is kept here."""
-        return self.box.take(lambda message: look(self.reader.read(message)))
+        return self.box.take(look)
+
+    async def fold(self, add: Callable[[DeadLetter], object]) -> None:
+        """Every letter is shown to `add` once; none is kept here."""
+        async for _ in self.box.take(lambda message: add(self.reader.read(message)) and None):
+            pass
 
     def tell_unseen(self) -> None:
         """Somebody else may hold some of them just now: that is no empty queue."""
         if unseen := self.box.letters - self.box.looked_at:
-            console(stderr=True).print(f"[yellow]{unseen} letters were not seen: somebody else holds them just now[/]")
+            tell(f"[yellow]{unseen} letters were not seen: somebody else holds them just now[/]")
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated
@@ -16,7 +16,7 @@ from worker.errors import ExitCode, SettingsError
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.connection import without_password
 from worker.messaging.decode import Decoder
-from worker.operations.calling import RabbitmqUrl, console, explained
+from worker.operations.calling import OutputError, RabbitmqUrl, console, explained
 from worker.operations.dead_letters.reading import (
     Everything,
     MaybeName,
@@ -85,8 +85,11 @@ def replay(  # noqa: PLR0913, PLR0917 - each parameter is an option of the comma
             raise SettingsError(f"{_DATABASE} is not set: a replay asks the inbox what became of each command")
         try:
             asyncio.run(_replay(rabbitmq_url, load_settings(), wish, tally))
-        finally:
-            _print(tally, dry=dry_run)
+        except BaseException:
+            with suppress(OutputError):  # why it ended is told all the same
+                _print(tally, dry=dry_run)
+            raise
+        _print(tally, dry=dry_run)
         if not tally.of:
             raise nothing_found(selection)
     raise typer.Exit(ExitCode.REFUSED if tally.stay else ExitCode.DONE)

@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from worker.messaging.letter import DeadLetter
-from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained
+from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained, tell
 from worker.operations.dead_letters.advice import advice
 from worker.operations.dead_letters.listing import written
 from worker.operations.dead_letters.reading import Selection, letters_at, nothing_found, plain
@@ -32,20 +32,18 @@ def show(name: _Name, rabbitmq_url: RabbitmqUrl, reveal: _Reveal = False, as_jso
     selection = Selection(name)
     secrets = frozenset() if reveal else OURS.secret_fields
 
-    async def find() -> int:
-        copies = 0
+    async def find() -> list[dict[str, Any]]:
         async with letters_at(rabbitmq_url) as opened:
-            async for letter in opened.take(selection):
-                copies += 1
-                _print(described(letter, secrets, reveal=reveal), as_json=as_json)
-        return copies
+            return [described(letter, secrets, reveal=reveal) async for letter in opened.take(selection)]
 
     with explained():
-        copies = asyncio.run(find())
-        if not copies:
+        found = asyncio.run(find())
+        if not found:
             raise nothing_found(selection)
-    if copies > 1:
-        console(stderr=True).print(f"{copies} letters have this id")
+    for description in found:
+        _print(description, as_json=as_json)
+    if len(found) > 1:
+        tell(f"{len(found)} letters have this id")
 
 
 def described(letter: DeadLetter, secrets: Collection[str], *, reveal: bool) -> dict[str, Any]:

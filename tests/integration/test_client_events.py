@@ -1,6 +1,7 @@
 """Following events with the client: none is missed, each is acknowledged only when the body of the loop is done."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import UTC, datetime
@@ -65,11 +66,15 @@ async def test_who_stops_amid_the_history_leaves_nothing_to_be_tidied_up_behind_
 ) -> None:
     """What the collector closes has lost its channel by then, and complains of it."""
     await _create(client, _fresh(), _fresh())
-    async with aclosing(client.events(from_="start")) as events:
-        await anext(events)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    assert [task for task in asyncio.all_tasks() if "async_generator" in repr(task)] == []
+    left_to_the_collector: list[str] = []
+    hooks = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(finalizer=lambda generator: left_to_the_collector.append(str(generator)))
+    try:
+        async with aclosing(client.events(from_="start")) as events:
+            await anext(events)
+    finally:
+        sys.set_asyncgen_hooks(*hooks)
+    assert left_to_the_collector == []
 
 
 async def test_history_is_read_from_a_moment(client: HeroesClient) -> None:

@@ -45,8 +45,7 @@ class Groups:
 
     def __init__(self) -> None:
         self.of: dict[tuple[str, str], Group] = {}
-        self.others = 0
-        """Letters that were not asked for."""
+        self.not_asked_for = 0
 
     def add(self, letter: DeadLetter) -> None:
         """One more letter."""
@@ -84,7 +83,7 @@ def list_letters(
 
     def add(letter: DeadLetter) -> None:
         if not selection.matches(letter):
-            groups.others += 1
+            groups.not_asked_for += 1
             return
         groups.add(letter)
         if ids:
@@ -115,14 +114,14 @@ def _print(groups: Groups, *, as_json: bool) -> None:
     documents = groups.documents()
     total = sum(document["count"] for document in documents)
     if as_json:
-        told = {"total": total, "others": groups.others, "groups": documents}
+        told = {"total": total, "not_asked_for": groups.not_asked_for, "groups": documents}
         echo(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode())
         return
     if documents:
         console().print(_table(documents))
         for reason, what_to_do in {each["reason"]: each["what_to_do"] for each in documents}.items():
             console().print(plain(f"{reason}: {what_to_do}"))
-    unasked = f"; not asked for: {groups.others}" if groups.others else ""
+    unasked = f"; not asked for: {groups.not_asked_for}" if groups.not_asked_for else ""
     console().print(f"{total} dead letters{unasked}" if total != 1 else f"1 dead letter{unasked}")
 
 

@@ -3,6 +3,7 @@ else, what it does is done to the end, and letters stay in their order.
 """
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from tests.harness.failing import DROP, LIST
 from tests.harness.letters import Pigeonhole
 from tests.harness.press import DONE, UNREACHABLE, Press
 from tests.harness.stage import Stage
+from worker.local import Services
 
 _NOBODY_READS = "reading, writing = os.pipe(); os.close(reading); os.dup2(writing, 1)"
 _NO_ROOM = "os.dup2(os.open('/dev/full', os.O_WRONLY), 1)"
@@ -27,56 +29,72 @@ _PLAIN = ((*LIST, "--ids"), LIST, ("queues",), ("queues", "--watch"), _EVENTS, (
 _LOOKS = [*_PLAIN, *((*arguments, "--json") for arguments in _PLAIN)]
 
 
+@dataclass(frozen=True, slots=True)
+class Accident:
+    """What the output meets, and how a command line ends then."""
+
+    before: str
+    code: int
+    told: str
+
+
+_ACCIDENTS = {
+    "nobody reads": Accident(_NOBODY_READS, _UNREAD, ""),
+    "disk full": Accident(_NO_ROOM, _UNWRITABLE, _SENTENCE),
+}
+_EACH_ACCIDENT = pytest.mark.parametrize("accident", _ACCIDENTS.values(), ids=_ACCIDENTS)
+
+
+@dataclass(frozen=True, slots=True)
+class Pile:
+    """Letters in their queue, oldest first."""
+
+    hole: Pigeonhole
+    commands: list[Command]
+
+    async def is_in_order(self) -> None:
+        await self.hole.holds(len(self.commands))
+        assert await self.hole.bodies(len(self.commands)) == [one.to_json() for one in self.commands]
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def letters(client: HeroesClient, hole: Pigeonhole) -> list[Command]:
-    """In their queue, oldest first; and an event in the log."""
+async def pile(client: HeroesClient, hole: Pigeonhole) -> Pile:
+    """Six letters; and an event in the log."""
     await client.create(name="Ada", secret_name="s")
     commands: list[Command] = [create() for _ in range(6)]
     for one in commands:
         await hole.put_command(one)
-    return commands
+    return Pile(hole, commands)
 
 
-async def _are_in_order(hole: Pigeonhole, letters: list[Command]) -> None:
-    await hole.holds(len(letters))
-    assert await hole.bodies(len(letters)) == [one.to_json() for one in letters]
-
-
+@_EACH_ACCIDENT
 @pytest.mark.parametrize("arguments", _LOOKS, ids=" ".join)
-async def test_a_command_line_that_nobody_reads_ends_in_silence(
-    press: Press, stage: Stage, hole: Pigeonhole, letters: list[Command], arguments: tuple[str, ...]
+async def test_whoever_looks_hears_no_more_than_what_is_wrong_with_the_output(
+    press: Press, stage: Stage, pile: Pile, arguments: tuple[str, ...], accident: Accident
 ) -> None:
-    said = await press.run(stage.environment(), *arguments, before=f"{_NOBODY_READS}; {_SMALL}")
-    said.ends(_UNREAD)
-    assert said.output == ""
-    await _are_in_order(hole, letters)
+    said = await press.run(stage.environment(), *arguments, before=f"{accident.before}; {_SMALL}")
+    said.ends(accident.code)
+    assert said.output == accident.told
+    await pile.is_in_order()
 
 
-@pytest.mark.parametrize("arguments", _LOOKS, ids=" ".join)
-async def test_a_full_disk_is_told_in_a_sentence(
-    press: Press, stage: Stage, hole: Pigeonhole, letters: list[Command], arguments: tuple[str, ...]
-) -> None:
-    said = await press.run(stage.environment(), *arguments, before=f"{_NO_ROOM}; {_SMALL}")
-    said.ends(_UNWRITABLE)
-    assert said.output == _SENTENCE
-    await _are_in_order(hole, letters)
-
-
-@pytest.mark.parametrize(("before", "code"), [(_NO_ROOM, _UNWRITABLE), (_NOBODY_READS, _UNREAD)])
-async def test_setup_is_done_to_the_end_whoever_reads_it(press: Press, apart: Stage, before: str, code: int) -> None:
-    (await press.run(apart.environment(), "setup", before=before)).ends(code)
-    assert await apart.rows("SELECT FROM hero") == []
-    (await press.run(apart.environment(), "queues")).ends(DONE)
+@_EACH_ACCIDENT
+async def test_setup_is_done_to_the_end_whoever_reads_it(press: Press, services: Services, accident: Accident) -> None:
+    with services.virtual_host("unread") as rabbitmq_url, services.database("unread") as database_url:
+        fresh = Stage(rabbitmq_url, database_url)
+        (await press.run(fresh.environment(), "setup", before=accident.before)).ends(accident.code)
+        assert await fresh.rows("SELECT FROM hero") == []
+        (await press.run(fresh.environment(), "queues")).ends(DONE)
 
 
 async def test_what_was_dropped_is_on_record_whoever_reads_it(
-    press: Press, stage: Stage, hole: Pigeonhole, letters: list[Command], tmp_path: Path
+    press: Press, stage: Stage, pile: Pile, tmp_path: Path
 ) -> None:
     log = tmp_path / "dropped.jsonl"
     arguments = (*DROP, "--all", "--yes", "--why", "drill", "--log", str(log))
     (await press.run(stage.environment(), *arguments, before=_NO_ROOM)).ends(_UNWRITABLE, _SENTENCE)
-    assert [json.loads(line)["id"] for line in log.read_text().splitlines()] == [one.id for one in letters]
-    await hole.holds(0)
+    assert [json.loads(line)["id"] for line in log.read_text().splitlines()] == [one.id for one in pile.commands]
+    await pile.hole.holds(0)
 
 
 async def test_a_command_that_took_effect_is_named_where_its_outcome_can_not_be_printed(

@@ -13,6 +13,7 @@ from worker.errors import PublishNotConfirmedError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,17 @@ async def caught(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
         return Failure(PublishNotConfirmedError("the connection was lost while a confirm was due"))
     except Exception as error:  # noqa: BLE001 - this is the one place
         return Failure(error)
+
+
+async def relayed(awaitable: Awaitable[T], answer: Callable[[T], R], refuse: Callable[[BaseException], R]) -> R:
+    """What `answer` makes of the result, or `refuse` of whatever was raised, a cancellation, too: it has to raise that
+    where somebody waits for it.
+    """
+    try:
+        result = await awaitable
+    except BaseException as error:  # noqa: BLE001 - this is the one place
+        return refuse(error)
+    return answer(result)
 
 
 def cancelled_for_real() -> bool:

@@ -44,6 +44,7 @@ FENCES: dict[str, tuple[str, ...]] = {
     "sqlalchemy": SQL,
     "alembic": SQL,
     "asyncpg": ("worker.persistence", APART),
+    "greenlet": ("worker.persistence",),
 }
 
 ENTITY = (

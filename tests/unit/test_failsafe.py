@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from worker.errors import PublishNotConfirmedError
-from worker.failsafe import Failure, caught
+from worker.failsafe import Failure, caught, relayed
 
 
 async def test_a_result_is_handed_on_and_a_failure_is_held() -> None:
@@ -54,3 +54,26 @@ async def test_a_task_cancelled_before_its_first_step_leaves_no_coroutine_behind
         del task
         gc.collect()
     assert [str(warning.message) for warning in told] == []
+
+
+async def test_what_is_relayed_goes_one_way_or_the_other() -> None:
+    async def divide(by: int) -> float:
+        return 6 / by
+
+    assert await relayed(divide(3), lambda result: result, repr) == 2
+    assert await relayed(divide(0), str, type) is ZeroDivisionError
+
+
+async def test_a_relayed_cancellation_ends_the_task_where_it_is_raised_again() -> None:
+    seen = list[BaseException]()
+
+    def refuse(error: BaseException) -> None:
+        seen.append(error)
+        raise error
+
+    task = asyncio.create_task(relayed(asyncio.Event().wait(), lambda _: None, refuse))
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
+    assert [type(error) for error in seen] == [asyncio.CancelledError]

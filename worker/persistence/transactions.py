@@ -6,7 +6,7 @@ or not at all. SQLAlchemy begins it and ends it; a handler does neither.
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple, NoReturn, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
@@ -14,28 +14,11 @@ from sqlalchemy.orm import Session
 
 from worker.errors import DatabaseUnavailableError
 from worker.failsafe import Failure, caught
+from worker.persistence.greenlets import Greenlets
+from worker.persistence.handler_session import HandlerSession
 
 Driver = Any
 """An `asyncpg.Connection`; the library tells no types."""
-
-
-class HandlerSession(AsyncSession):
-    """A session whose transaction is not the handler's to end."""
-
-    gave_its_connection = False
-
-    async def connection(self, *args: Any, **options: Any) -> AsyncConnection:
-        """As ever; but who has it may keep it or set options on it, so no other command gets it afterwards."""
-        self.gave_its_connection = True
-        return await super().connection(*args, **options)
-
-    async def commit(self) -> NoReturn:
-        """Raises: RuntimeError. Half a command must never become true."""
-        raise RuntimeError("a handler never commits: that is done when its outcome is on record")
-
-    async def rollback(self) -> NoReturn:
-        """Raises: RuntimeError. The claim would be undone, too."""
-        raise RuntimeError("a handler never rolls back: it raises, or undoes a part of its work by begin_nested()")
 
 
 class Transaction(NamedTuple):
@@ -55,6 +38,7 @@ class Transactions:
     def __init__(self, engine: AsyncEngine, is_fresh: Callable[[Connection], bool]) -> None:
         self._engine = engine
         self._is_fresh = is_fresh
+        self._greenlets = Greenlets()
         self._idle: list[AsyncConnection] = []
         self._is_closed = False
         self.in_use = 0
@@ -70,9 +54,9 @@ class Transactions:
         try:
             connection = await self._connection()
             try:
-                session = HandlerSession(connection, expire_on_commit=False, autoflush=False, close_resets_only=False)
+                session = HandlerSession(connection, self._greenlets)
                 yield Transaction(await _begun(connection, session.sync_session), session)
-                await session.run_sync(_committed)
+                await self._greenlets.run(_committed, session.sync_session)
             except BaseException:
                 await _given_back(connection)
                 raise
@@ -85,6 +69,7 @@ class Transactions:
         self._is_closed = True
         while self._idle:
             await _closed(self._idle.pop())
+        self._greenlets.end()
 
     async def _connection(self) -> AsyncConnection:
         while self._idle:

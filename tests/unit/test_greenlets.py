@@ -3,6 +3,7 @@
 import asyncio
 import weakref
 from collections.abc import Awaitable
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
 from typing import Any, Never
 
@@ -22,8 +23,11 @@ async def soon(result: Any) -> Any:
 
 
 async def fails() -> Never:
-    await asyncio.sleep(0)
-    raise ZeroDivisionError
+    async def deeper() -> Never:
+        await asyncio.sleep(0)
+        raise ZeroDivisionError
+
+    await deeper()
 
 
 def waits_for(awaitable: Awaitable[Any]) -> Any:
@@ -77,7 +81,14 @@ async def test_what_the_work_raises_comes_out_and_its_greenlet_is_not_lent_again
     assert current is not used[0]
 
 
-async def test_what_is_awaited_raises_in_the_work_which_may_go_on() -> None:
+async def test_what_is_awaited_raises_in_the_work_and_tells_where_it_was_raised() -> None:
+    with pytest.raises(ZeroDivisionError) as raised:
+        await Greenlets().run(waits_for, fails())
+    assert [one.name for one in raised.traceback][-3:] == ["relayed", "fails", "deeper"]
+    assert "waits_for" in [one.name for one in raised.traceback]
+
+
+async def test_after_what_was_awaited_has_raised_the_work_may_go_on() -> None:
     def mend() -> str:
         try:
             await_(fails())
@@ -106,6 +117,43 @@ async def test_a_cancellation_reaches_the_work_which_ends_in_good_order_before_i
     with pytest.raises(asyncio.CancelledError):
         await task
     assert ended == ["rolled back"]
+    assert (await greenlets.run(waits_for, soon(1)))[1] == 1
+
+
+@pytest.mark.parametrize("swallows", [False, True])
+async def test_a_call_that_is_closed_amid_another_work_harms_neither(swallows: bool) -> None:
+    """As the collector may do; the work that was closed must not be taken for the other's end."""
+
+    def hang() -> None:
+        with suppress(GeneratorExit) if swallows else nullcontext():
+            await_(asyncio.Event().wait())
+
+    greenlets = Greenlets()
+    closed = greenlets.run(hang)
+    closed.send(None)  # it waits now
+
+    def commit() -> str:
+        closed.close()
+        return str(await_(soon("committed")))
+
+    assert await greenlets.run(commit) == "committed"
+    assert await greenlets.run(lambda: await_(soon("the next"))) == "the next"
+
+
+async def test_a_call_that_is_closed_ends_its_work() -> None:
+    ended = list[str]()
+
+    def hang() -> None:
+        try:
+            await_(asyncio.Event().wait())
+        finally:
+            ended.append("ended")
+
+    greenlets = Greenlets()
+    closed = greenlets.run(hang)
+    closed.send(None)
+    closed.close()
+    assert ended == ["ended"]
     assert (await greenlets.run(waits_for, soon(1)))[1] == 1
 
 
@@ -139,9 +187,11 @@ async def test_who_waits_for_work_holds_nothing_of_the_last_one() -> None:
     assert await greenlets.run(handle, thing) is thing
     del thing
     assert gone() is None
+    current, _ = await greenlets.run(waits_for, soon(1))
+    assert current.gr_context is None
 
 
-async def test_none_is_there_after_the_end() -> None:
+async def test_none_waits_after_the_end() -> None:
     greenlets = Greenlets()
     gone = weakref.ref((await greenlets.run(waits_for, soon(1)))[0])
     assert gone() is not None

@@ -20,11 +20,12 @@ class HandlerSession(AsyncSession):
 
     def __init__(self, connection: AsyncConnection, greenlets: Greenlets) -> None:
         super().__init__(connection, expire_on_commit=False, autoflush=False, close_resets_only=False)
+        self._below: Any = connection.sync_connection
         self._greenlets = greenlets
 
     async def execute(self, statement: Executable, params: Any = None, **options: Any) -> Any:
         """As ever; without options, which is the usual way, in a greenlet that is kept."""
-        if options or self.gave_its_connection or not _is_plain(statement):
+        if options or self._below.get_execution_options() or not _is_plain(statement):
             return await super().execute(statement, params, **options)
         return await self._greenlets.run(self.sync_session.execute, statement, params, execution_options=_BUFFERED)
 

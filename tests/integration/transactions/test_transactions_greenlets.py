@@ -1,5 +1,6 @@
 """What a handler's statements and the commit run in is kept, and a handler sees no difference."""
 
+import asyncio
 import resource
 
 import pytest
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio.exc import AsyncMethodRequired
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship, selectinload
 
 from tests.harness.stage import Stage
-from tests.harness.transacted import ADA, error_of
+from tests.harness.transacted import ADA, error_of, names
 from worker.heroes import HERO
 from worker.persistence.database import Database
 from worker.persistence.transactions import Driver
@@ -60,8 +61,36 @@ async def test_options_are_heeded(database: Database) -> None:
     async def stream_by_the_statement(_: Driver, session: AsyncSession) -> None:
         await session.execute(text("SELECT 1").execution_options(stream_results=True))
 
-    for work in (stream, stream_by_the_statement):
+    async def stream_by_the_connection(_: Driver, session: AsyncSession) -> None:
+        await (await session.connection()).execution_options(stream_results=True)
+        await session.execute(text("SELECT 1"))
+
+    for work in (stream, stream_by_the_statement, stream_by_the_connection):
         assert isinstance(await error_of(database, work), AsyncMethodRequired)
+
+
+async def test_after_a_commit_that_was_cancelled_the_next_command_has_one_of_its_own(
+    database: Database, stage: Stage
+) -> None:
+    begun = asyncio.Event()
+
+    async def hangs(self: object) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def create(name: str) -> None:
+        async with database.transactions.begin() as (_, session):
+            await session.execute(insert(HERO), {**ADA, "name": name})
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("asyncpg.transaction.Transaction.commit", hangs)
+        task = asyncio.create_task(create("Ada"))
+        await begun.wait()
+        task.cancel()
+        await asyncio.wait([task])
+    assert task.cancelled()
+    await create("Eve")
+    assert await names(stage) == ["Eve"]
 
 
 @pytest.mark.parametrize("nonsense", ["SELECT 1", None])

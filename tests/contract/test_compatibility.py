@@ -9,7 +9,8 @@ import pytest
 from contracts import compatibility
 from contracts.compatibility import PRESENT, RELEASED, breaks
 from contracts.fitting import Fitting
-from tests.contract.changes import BREAKING, HARMLESS, at, changed, many, without
+from tests.contract.changes import BREAKING, HARMLESS
+from tests.contract.changing import at, changed, many, without
 from tests.contract.documents import asyncapi, read
 
 

@@ -1,33 +1,24 @@
-"""What the benchmarks make of what they measure: ratios, verdicts, goals, pages; and who is missing is named."""
+"""What the benchmarks make of what they measure: ratios and verdicts; and who is missing is named."""
 
 import asyncio
 from math import isnan, nan
 from pathlib import Path
 from types import SimpleNamespace
-from xml.etree import ElementTree as ET
 
 import orjson
 import pytest
 
 from benchmarks.calls import Timing, percentile, timed
-from benchmarks.contestants import WORKER, Contestant
+from benchmarks.contestants import Contestant
 from benchmarks.field import HTTP, LEAN_PEERS, PEERS, hand_written
-from benchmarks.goals import Goal, goals
 from benchmarks.guard import FLOOR, MEASURED, verdict
 from benchmarks.publisher import Publisher, _fully
 from benchmarks.race import Figure
-from benchmarks.report.machine import Machine
-from benchmarks.report.page import Run, table
-from benchmarks.report.svg import svg
-from benchmarks.section import Chart, Section, number
-from benchmarks.topics.backlog import thirds_of
-from benchmarks.topics.latency import CARRIED, HALF_LOAD, at_load
+from benchmarks.section import number
 from benchmarks.tournament import Tally
 from benchmarks.usage import Cpu
 from tests.harness.house_rules import every_exception_from_a_check_has_a_reason, nothing_is_long
 from tests.harness.source import sources
-
-MACHINE = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {"Python": "3.11"}, "private", 0.1)
 
 
 def figure(name: str, per_second: float) -> Figure:
@@ -36,11 +27,6 @@ def figure(name: str, per_second: float) -> Figure:
 
 def rounds(*pairs: tuple[float, float]) -> Tally:
     return Tally([{n: figure(n, rate) for n, rate in zip(("limit", "ours"), pair, strict=True)} for pair in pairs])
-
-
-def section(**changes: object) -> Section:
-    given = {"name": "creates", "title": "T", "says": "S.", "head": ("who", "rate"), "rows": (("us", "5"),)}
-    return Section(**{**given, "figures": {}, **changes})  # type: ignore[arg-type]  # a test's shorthand
 
 
 def test_the_guard_fails_for_a_ratio_below_the_floor() -> None:
@@ -118,77 +104,6 @@ def test_cpu_of_one_command() -> None:
     assert number(spent.broker) == "-"
 
 
-def test_a_goal_is_reached_missed_or_not_measured() -> None:
-    assert Goal("", 0.7, 0.7).verdict == "reached"
-    assert Goal("", 0.7, 0.69).verdict == "missed"
-    assert Goal("", 20, 19, at_most=True).verdict == "reached"
-    assert Goal("", 20, 21, at_most=True).verdict == "missed"
-    assert {goal.verdict for goal in goals({})} == {"not measured"}
-
-
-def test_goals_find_their_figures() -> None:
-    """Under the names that the parts of a run write."""
-    timings = {at_load(HALF_LOAD, WORKER): Timing(100, 1, 2, 3), at_load(CARRIED, WORKER): Timing(200, 1, 2, 3)}
-    found = goals(
-        {
-            "creates": {
-                "to_hand_written": 0.8,
-                "to_textbook": 3,
-                "to_best_peer": 1.5,
-                "two_to_one": 1.1,
-                "best_to_best": 0.9,
-            },
-            "http": {"creates_per_second": 100},
-            "batches": {"times": {"1000": 12}},
-            "latency": {"timings": timings},
-            "backlog": {"rates": [100, 99], "resident_bytes": [10, 10, 10]},
-            "full_tables": {"ratio": 0.95},
-        }
-    )
-    assert {goal.verdict for goal in found} == {"reached"}
-
-
-def test_a_backlog_that_becomes_slower_misses_its_goal_and_one_slow_tenth_does_not() -> None:
-    def verdict_of(*rates: float) -> str:
-        (goal,) = (one for one in goals({"backlog": {"rates": list(rates)}}) if "backlog, of the first" in one.says)
-        return goal.verdict
-
-    assert verdict_of(10, 10, 10, 10, 10, 10, 8, 8, 10) == "missed"
-    assert verdict_of(10, 10, 10, 10, 10, 10, 10, 10, 5) == "reached"
-
-
-def test_a_chart_is_well_formed_whatever_the_names_and_values() -> None:
-    bars = (("a <b> & c", (2.0, 1.0)), ("nothing", (nan, 0.0)))
-    root = ET.fromstring(svg(Chart("x", "T & T", "µs", bars, ("one", "two"))))  # noqa: S314 - our own
-    widths = [
-        float(bar.attrib["width"]) for bar in root.iter("{http://www.w3.org/2000/svg}rect") if bar.get("height") == "20"
-    ]
-    assert widths[0] == pytest.approx(2 * widths[1], abs=0.1)
-    assert widths[2:] == [0, 0]
-
-
-def test_the_page_names_command_machine_date_and_who_is_missing(tmp_path: Path) -> None:
-    chart = Chart("creates", "Heroes", "per second", (("us", (5.0,)),))
-    left_out = {"celery": "not installed: celery\nmore"}
-    Run("make it", MACHINE, [section(charts=(chart,), left_out=left_out)]).write(tmp_path)
-    page = (tmp_path / "performance.md").read_text()
-    for words in ("$ make it", "2026-01-01", "a processor", "| us | 5 |", "**celery** has no figure: not installed"):
-        assert words in page
-    assert "worth little" not in page
-    assert (tmp_path / "performance" / "creates.svg").exists()
-    assert b'"left_out"' in (tmp_path / "performance" / "figures.json").read_bytes()
-
-
-def test_a_machine_that_was_busy_is_said_to_have_been() -> None:
-    busy = Machine("2026-01-01", "a processor", 2, 8.0, "Linux", {}, "private", load_before=1.5)
-    assert busy.was_busy
-    assert not MACHINE.was_busy
-
-
-def test_a_table_in_markdown() -> None:
-    assert list(table(("a", "b"), [("1", "2")])) == ["| a | b |", "|---|---:|", "| 1 | 2 |"]
-
-
 def test_processes_that_share_the_queues_are_told_which_they_are() -> None:
     two = hand_written(2)
     assert (two.name, two.copies, two.arguments[-2:]) == ("hand-written x 2", 2, ("{copy}", "2"))
@@ -198,11 +113,6 @@ def test_the_benchmarks_keep_to_the_size_of_the_house() -> None:
     rules = (nothing_is_long, every_exception_from_a_check_has_a_reason)
     broken = [violation for source in sources("benchmarks") for rule in rules for violation in rule(source)]
     assert not broken, "\n".join(broken)
-
-
-def test_the_thirds_of_a_backlog_are_what_its_table_and_its_goal_compare() -> None:
-    assert thirds_of([693, 601, 595, 616, 621, 590, 566, 637, 611]) == (601, 616, 611)
-    assert thirds_of([5]) == (5, 5, 5)
 
 
 async def test_to_find_what_is_carried_so_many_commands_are_under_way_and_a_repeated_event_makes_no_room() -> None:

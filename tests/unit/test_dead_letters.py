@@ -2,66 +2,17 @@
 
 import asyncio
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any, cast
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractIncomingMessage
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from pamqp import commands, frame, header
 
+from tests.harness.arrived import LETTER, Kept, arrived, letter_for, on_the_wire
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.dead_letters import DeadLetters
 from worker.outcomes import Letter, Reason
 
-LETTER = Letter(Reason.HANDLER_FAILED, "the handler raised KeyError", 3)
-FRAME_BYTES = 128 * 1024
-"""The largest frame that RabbitMQ takes; the headers must fit one."""
 ROOM = 64 * 1024
-
-
-class Kept:
-    """Takes the place of a channel, and remembers what was published on it."""
-
-    def __init__(self) -> None:
-        self.published: list[tuple[aio_pika.Message, dict[str, Any]]] = []
-        self.under_way = self.most_under_way = 0
-
-    async def publish(self, message: aio_pika.Message, **how: Any) -> None:
-        self.under_way += 1
-        self.most_under_way = max(self.most_under_way, self.under_way)
-        await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=0)
-        self.published.append((message, how))
-        self.under_way -= 1
-
-
-def arrived(body: bytes = b"body", **properties: Any) -> AbstractIncomingMessage:
-    """A message as the AMQP client hands it over."""
-    names = (
-        *("content_type", "content_encoding", "correlation_id", "reply_to", "message_id", "timestamp", "type"),
-        *("app_id", "user_id", "expiration", "priority", "delivery_mode"),
-    )
-    given: dict[str, Any] = dict.fromkeys(names) | {"headers": {}, "exchange": "heroes.commands", "routing_key": "07"}
-    return cast("AbstractIncomingMessage", SimpleNamespace(body=body, **{**given, **properties}))
-
-
-async def letter_for(message: AbstractIncomingMessage, letter: Letter = LETTER) -> aio_pika.Message:
-    channel = Kept()
-    await DeadLetters(cast("ConfirmedChannel", channel), "worker-1").send(message, letter)
-    ((published, how),) = channel.published
-    assert how == {"exchange": "heroes.dead_letters", "routing_key": message.routing_key or "", "mandatory": True}
-    return published
-
-
-def on_the_wire(message: aio_pika.Message) -> commands.Basic.Properties:
-    """Through the bytes of a real frame."""
-    written = frame.marshal(header.ContentHeader(0, len(message.body), message.properties), 1)
-    assert len(written) <= FRAME_BYTES
-    _, _, read = frame.unmarshal(written)
-    assert isinstance(read, header.ContentHeader)
-    return read.properties
 
 
 async def test_a_letter_is_the_untouched_body_with_the_reason() -> None:
@@ -176,40 +127,3 @@ async def test_letters_go_one_at_a_time() -> None:
     letters = DeadLetters(cast("ConfirmedChannel", channel), "worker-1")
     await asyncio.gather(*(letters.send(arrived(), LETTER) for _ in range(10)))
     assert (len(channel.published), channel.most_under_way) == (10, 1)
-
-
-FIELDS = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**70), 2**70)
-    | st.floats()
-    | st.text(max_size=40)
-    | st.binary(max_size=40)
-    | st.datetimes(timezones=st.just(UTC))
-    | st.decimals(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=300), inner, max_size=3),
-    max_leaves=6,
-)
-
-
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
-@given(st.dictionaries(st.text(max_size=300), FIELDS, max_size=6))
-def test_a_message_with_any_headers_has_a_letter_that_fits_a_frame(headers: dict[str, Any]) -> None:
-    on_the_wire(asyncio.run(letter_for(arrived(headers=headers))))
-
-
-@pytest.mark.parametrize("moment", [datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)])
-async def test_any_timestamp_that_can_be_read_can_be_written_again(moment: datetime) -> None:
-    on_the_wire(await letter_for(arrived(timestamp=moment)))
-
-
-@pytest.mark.parametrize("expiration", [None, 0.001, 86_400.0, 4_294_967.295])
-async def test_any_expiration_can_be_told(expiration: float | None) -> None:
-    on_the_wire(await letter_for(arrived(expiration=expiration)))
-
-
-@pytest.mark.parametrize("routing_key", ["", "07", "ü" * 127])
-async def test_any_routing_key_can_be_told(routing_key: str) -> None:
-    letter = await letter_for(arrived(routing_key=routing_key))
-    assert letter.headers["x-original-routing-key"] == routing_key
-    on_the_wire(letter)

@@ -8,8 +8,8 @@ from aio_pika.abc import AbstractIncomingMessage
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.harness.arrived import arrived, on_the_wire
 from tests.harness.commands import create
-from tests.unit.test_dead_letters import arrived, on_the_wire
 from worker.messaging.letter import DeadLetter, LetterReader
 from worker.messaging.resend import original
 

@@ -17,15 +17,11 @@ from worker.outcomes import (
     Fact,
     Letter,
     Outcome,
-    OutcomeKind,
     Reason,
     Rejection,
-    Traits,
     applied,
     dead_lettered,
     rejected,
-    set_aside,
-    shortened,
     stored,
     trace_id,
 )
@@ -143,13 +139,6 @@ def test_a_trace_is_carried_on_as_it_is(valid: str) -> None:
     assert trace_id(valid) == "0af7651916cd43dd8448eb211c80319c"
 
 
-def test_a_message_that_is_set_aside_carries_its_trace_on_and_a_repeat_is_the_same() -> None:
-    traits = Traits("an id", "nope", TIME, traceparent=TRACE, tracestate="a=b")
-    first, second = (set_aside(traits, LETTER, "hash").events[0] for _ in range(2))
-    assert first.envelope["traceparent"] == TRACE
-    assert first.body == second.body
-
-
 def test_a_command_without_a_conversation_begins_one() -> None:
     command = create()
     (event,) = rejected(command, Rejection("c", "d"), TIME).events
@@ -174,51 +163,3 @@ def test_what_the_worker_announces_is_what_the_contract_promises(number: int) ->
 def test_events_stand_in_the_order_of_the_facts() -> None:
     facts = [Fact("hero.created", str(number), {"hero": HERO}) for number in range(20)]
     assert [event.envelope["subject"] for event in applied(create(), facts, TIME).events] == [str(n) for n in range(20)]
-
-
-def test_a_message_set_aside_gives_the_same_event_at_every_delivery() -> None:
-    traits = Traits("3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f", "hero.create", TIME, "conversation")
-    letter = Letter(Reason.INVALID_COMMAND, "d")
-    first, second = set_aside(traits, letter, SHA), set_aside(traits, letter, SHA)
-    assert first.events[0].body == second.events[0].body
-    assert (first.kind, first.recorded, first.command_id) == (OutcomeKind.DEAD_LETTERED, False, traits.command_id)
-    assert json.loads(EVENTS.validate_json(first.events[0].body).to_json()) == first.events[0].envelope
-
-
-def test_another_body_another_reason_or_another_id_gives_another_event() -> None:
-    one, other = "3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f", "00000000-0000-4000-8000-000000000000"
-    ids = {
-        set_aside(Traits(command_id), Letter(reason, "d"), sha).events[0].envelope["id"]
-        for command_id in (one, other)
-        for reason in (Reason.INVALID_COMMAND, Reason.ID_REUSED)
-        for sha in (SHA, "1" * 64)
-    }
-    assert len(ids) == 8
-
-
-def test_a_message_without_a_readable_id_is_set_aside_without_an_event() -> None:
-    outcome = set_aside(Traits(type="hero.create", time=TIME), Letter(Reason.INVALID_COMMAND, "d"), SHA)
-    assert outcome.events == ()
-    assert outcome.letter is not None
-    assert outcome.command_id is None
-
-
-def test_of_a_message_set_aside_only_what_could_be_read_is_told() -> None:
-    (event,) = set_aside(Traits("3f2b8c1e-9d4a-4c6b-8e7f-0a1b2c3d4e5f"), Letter("r", "d"), SHA).events
-    assert "time" not in event.envelope
-    assert event.envelope["data"] == {"reason": "r", "detail": "d"}
-    assert event.envelope["correlationid"] == event.envelope["causationid"]
-
-
-@pytest.mark.parametrize("character", ["a", "é", "€", "🐎"])
-@pytest.mark.parametrize("shift", range(4))
-def test_a_long_detail_is_cut_between_characters(character: str, shift: int) -> None:
-    """A header must hold it, and half a character would break whoever reads it."""
-    cut = shortened("a" * shift + character * 3000)
-    assert 1997 <= len(cut.encode()) <= 2000
-    assert set(cut) <= {"a", character}
-
-
-def test_a_short_detail_stays_as_it_is() -> None:
-    assert shortened("é" * 1000) == "é" * 1000
-    assert not shortened("")

@@ -105,7 +105,7 @@ def _line(event: AnyEvent) -> str:
 
 
 def _table(heroes: Any) -> Table:
-    table = Table("id", "name", "secret name", "age", "version")
+    table = Table("id", "name", "secret name", "age", "version", box=None, pad_edge=False)
     for hero in heroes:
         age = "" if hero.age is None else str(hero.age)
         table.add_row(str(hero.id), escape(hero.name), escape(hero.secret_name), age, str(hero.version))

@@ -6,7 +6,7 @@ import resource
 import pytest
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import ArgumentError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from sqlalchemy.ext.asyncio.exc import AsyncMethodRequired
 from sqlalchemy.orm import DeclarativeBase, Mapped, relationship, selectinload
 
@@ -65,7 +65,12 @@ async def test_options_are_heeded(database: Database) -> None:
         await (await session.connection()).execution_options(stream_results=True)
         await session.execute(text("SELECT 1"))
 
-    for work in (stream, stream_by_the_statement, stream_by_the_connection):
+    async def stream_behind_the_session(_: Driver, session: AsyncSession) -> None:
+        assert isinstance(session.bind, AsyncConnection)
+        await session.bind.execution_options(stream_results=True)
+        await session.execute(text("SELECT 1"))
+
+    for work in (stream, stream_by_the_statement, stream_by_the_connection, stream_behind_the_session):
         assert isinstance(await error_of(database, work), AsyncMethodRequired)
 
 

@@ -1,11 +1,9 @@
 """What was not confirmed is told as such, whatever it was, and a failed channel does not stay failed."""
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
-import pytest_asyncio
 
 from tests.harness.cable import Cable
 from tests.harness.publishing import channel_at, has_heard, heard_ids, is_published, some_event
@@ -14,12 +12,6 @@ from tests.harness.wire import DEAD_LETTERS, EVENTS, Wire
 from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.publisher import EventPublisher
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def channel(stage: Stage) -> AsyncIterator[ConfirmedChannel]:
-    async with channel_at(stage.rabbitmq_url) as opened:
-        yield opened
 
 
 async def test_one_lost_confirm_of_a_batch_leaves_it_unconfirmed_and_none_of_it_pending(

@@ -1,12 +1,11 @@
 """What the publisher reports as confirmed has really arrived, whole and in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import aio_pika
 import pytest
-import pytest_asyncio
 
 from tests.harness.publishing import channel_at, heard_ids, ids_of, some_event
 from tests.harness.stage import Stage
@@ -15,12 +14,6 @@ from worker.errors import PublishNotConfirmedError
 from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.publisher import EventPublisher
 from worker.messaging.together import Outgoing
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def channel(stage: Stage) -> AsyncIterator[ConfirmedChannel]:
-    async with channel_at(stage.rabbitmq_url) as opened:
-        yield opened
 
 
 async def test_a_confirmed_event_has_arrived_persistent_and_with_its_properties(

@@ -4,8 +4,8 @@ import ast
 
 import pytest
 
+from tests.harness.house_plan import MIGRATIONS
 from tests.harness.house_rules import (
-    MIGRATIONS,
     MOST_LINES_OF_A_FILE,
     MOST_LINES_OF_A_FUNCTION,
     MOST_LINES_OF_PROCESS,

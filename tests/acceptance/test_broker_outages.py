@@ -19,6 +19,8 @@ from tests.harness.recorder import Recorder
 from tests.harness.stage import Stage, eventually
 from tests.harness.workers import tidy_worker
 from worker.app import Worker
+from worker.documents import EventDocument
+from worker.errors import PublishNotConfirmedError
 from worker.local.rabbitmq import PrivateRabbitMQ
 from worker.local.services import Services
 from worker.operations import prepare
@@ -140,8 +142,11 @@ async def test_after_every_cut_each_queue_has_one_consumer_of_this_worker_and_no
     await recorder.assert_one_event_each(commands)
 
 
-def _beyond(cable: Cable, stage: Stage, heartbeat: str) -> AbstractAsyncContextManager[Worker]:
-    return tidy_worker(replace(stage, rabbitmq_url=cable.url + heartbeat))
+def _beyond(
+    cable: Cable, stage: Stage, heartbeat: str, publish_timeout_seconds: float = 10
+) -> AbstractAsyncContextManager[Worker]:
+    through = replace(stage, rabbitmq_url=cable.url + heartbeat)
+    return tidy_worker(through, publish_timeout_seconds=publish_timeout_seconds)
 
 
 @pytest.mark.parametrize(
@@ -165,6 +170,27 @@ async def test_a_connection_into_which_everything_vanishes_is_given_up_in_time(
         await _turns(worker, ready=False, within_seconds=within_seconds)
         await _turns(worker, ready=True, within_seconds=within_seconds)
         await recorder.all_published(commands)
+    await recorder.assert_one_event_each(commands)
+
+
+async def test_a_connection_that_is_lost_while_an_alarm_blocks_it_comes_back_and_when_it_is_lost_again_too(
+    stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
+) -> None:
+    """A channel that the client itself opens again would wait for the blocked connection for ever, and at the next loss
+    nobody would connect any more.
+    """
+    commands = _commands("Lost twice", 50)
+    async with Cable.to(stage.rabbitmq_url) as cable, _beyond(cable, stage, QUICK_HEARTBEAT, 2) as worker:
+        await worker.pipeline.replies._channel.ready()  # an idle one, beside that of the events
+        async with ALARMS["memory alarm"](broker):
+            with pytest.raises(PublishNotConfirmedError):
+                await worker.pipeline.events.publish([EventDocument.of({"id": "blocked", "type": "hero.created"})])
+            cable.cut()
+        await _turns(worker, ready=True)
+        cable.cut()
+        await recorder.send(commands)
+        await recorder.all_published(commands)
+        await _turns(worker, ready=True)
     await recorder.assert_one_event_each(commands)
 
 

@@ -17,6 +17,7 @@ class Broker:
     """A connection, its only channel and the broker behind it, which reads frames and answers each message as told."""
 
     is_closed = False
+    _close_exception = None
     number = 1
     max_content_size = 131_064
 
@@ -29,19 +30,13 @@ class Broker:
         self.under_way: set[str] = set()
         self.most_under_way = 0
         self.body = b""
-        self.connection = self.write_queue = self
+        self.connection = self.transport = self.write_queue = self
 
     async def ready(self) -> None:
         """It always is."""
 
-    initialize = ready
-
-    def channel(self, **_: object) -> "Broker":
-        """A fresh one."""
-        return self
-
-    async def get_underlay_channel(self) -> "Broker":
-        """Where frames are written."""
+    async def channel(self, **_: object) -> "Broker":
+        """A fresh one, where frames are written."""
         return self
 
     @property

@@ -2,6 +2,9 @@
 
 After a failure the channel is closed and a fresh one is opened for the resend: the client matches a returned message
 by its id alone, and would take the first copy's fate for the second's.
+
+The channel is one of aiormq's. Those of aio-pika would be opened again by the library as soon as they are lost: it then
+waits for a connection without end that an alarm had blocked before it was lost, and never connects again.
 """
 
 import asyncio
@@ -11,7 +14,7 @@ from time import perf_counter
 from typing import cast
 
 import aiormq
-from aio_pika.abc import AbstractChannel, AbstractRobustConnection
+from aio_pika.abc import AbstractConnection
 from aiormq.exceptions import AMQPError, ChannelInvalidStateError
 
 from worker.errors import PublishNotConfirmedError
@@ -27,13 +30,11 @@ _UNCONFIRMED = (PublishNotConfirmedError, AMQPError, ChannelInvalidStateError, O
 class ConfirmedChannel:
     """Publishes over a connection that it does not own; may be used by many tasks at once."""
 
-    def __init__(
-        self, connection: AbstractRobustConnection, timeout_seconds: float, watch: Watch | None = None
-    ) -> None:
+    def __init__(self, connection: AbstractConnection, timeout_seconds: float, watch: Watch | None = None) -> None:
         self._connection = connection
         self._timeout_seconds = timeout_seconds
         self._watch = watch or Watch()
-        self._channel: AbstractChannel | None = None
+        self._channel: aiormq.Channel | None = None
         self._opening = asyncio.Lock()
 
     async def publish(self, message: Outgoing, *, exchange: str, routing_key: str, mandatory: bool = False) -> None:
@@ -66,7 +67,7 @@ class ConfirmedChannel:
         await self._confirmed(exchange, lambda channel: together.publish_together(channel, messages, exchange=exchange))
 
     async def _confirmed(self, exchange: str, send: Callable[[aiormq.Channel], Awaitable[object]]) -> None:
-        used: list[AbstractChannel] = []
+        used: list[aiormq.Channel] = []
         began = perf_counter()
         result = await caught(self._send, send, used)
         if not isinstance(result, Failure):
@@ -81,11 +82,11 @@ class ConfirmedChannel:
             raise PublishNotConfirmedError(f"{type(error).__name__} at exchange {exchange or '(default)'!r}") from error
         raise error
 
-    async def _send(self, send: Callable[[aiormq.Channel], Awaitable[object]], used: list[AbstractChannel]) -> None:
+    async def _send(self, send: Callable[[aiormq.Channel], Awaitable[object]], used: list[aiormq.Channel]) -> None:
         async with asyncio.timeout(self._timeout_seconds):
             channel = await self._opened()
             used.append(channel)
-            await send(cast("aiormq.Channel", await channel.get_underlay_channel()))
+            await send(channel)
 
     @property
     def is_connected(self) -> bool:
@@ -95,21 +96,22 @@ class ConfirmedChannel:
     async def ready(self) -> None:
         """The channel is open, and its connection neither gone nor blocked by an alarm; waits until it is."""
         channel = await self._opened()
-        underlay = await channel.get_underlay_channel()
-        await underlay.connection.ready()
+        await channel.connection.ready()
 
-    async def _opened(self) -> AbstractChannel:
-        if self._channel is not None and not self._channel.is_closed:
+    async def _opened(self) -> aiormq.Channel:
+        if self._channel is not None and not _is_ending(self._channel):
             return self._channel
         async with self._opening:
-            if self._channel is None or self._channel.is_closed:
+            if self._channel is None or _is_ending(self._channel):
                 await self._connection.ready()
-                channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
-                await channel.initialize()
-                self._channel = channel
+                transport = self._connection.transport
+                if transport is None or transport.connection.is_closed:  # lost again at this very moment
+                    raise ConnectionError("the connection is gone")
+                opened = await transport.connection.channel(publisher_confirms=True, on_return_raises=True)
+                self._channel = cast("aiormq.Channel", opened)
             return self._channel
 
-    async def _discard(self, channel: AbstractChannel) -> None:
+    async def _discard(self, channel: aiormq.Channel) -> None:
         """Whoever fails first closes the channel; the others find it replaced."""
         if channel is not self._channel:
             return
@@ -117,3 +119,9 @@ class ConfirmedChannel:
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                 await channel.close()
+
+
+def _is_ending(channel: aiormq.Channel) -> bool:
+    """Nothing may be written there any more: behind our answer to its close, it would end the whole connection."""
+    # Private: for some turns of the loop the client has answered, and still takes what is to be written.
+    return channel.is_closed or channel._close_exception is not None  # noqa: SLF001 - see above

@@ -60,6 +60,18 @@ async def test_whatever_goes_wrong_beside_it_a_publish_that_returns_was_confirme
     await publisher.publish(events)
 
 
+async def test_a_channel_whose_close_the_client_has_answered_is_written_to_no_more(channel: ConfirmedChannel) -> None:
+    """It is not closed yet for the client, and the broker would end the whole connection for another frame on it."""
+    publisher = EventPublisher(channel)
+    await publisher.publish([some_event()])
+    used = channel._channel
+    assert used is not None
+    used._close_exception = ConnectionError("the broker closes it")
+    await publisher.publish([some_event()])
+    assert channel._channel is not used
+    assert not used.is_closed
+
+
 async def test_an_unroutable_letter_is_refused_where_it_must_arrive(channel: ConfirmedChannel) -> None:
     with pytest.raises(PublishNotConfirmedError):
         await channel.publish(aio_pika.Message(b""), exchange=EVENTS + ".log", routing_key="x", mandatory=True)

@@ -20,11 +20,14 @@ R = TypeVar("R")
 class Failure:
     """What came instead of a result."""
 
-    error: Exception
+    error: BaseException
 
 
 async def caught(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
-    """The result of `work(…)`, or its failure; what is no `Exception`, and a real cancellation, pass through.
+    """The result of `work(…)`, or its failure; only a real cancellation and what ends the process pass through.
+
+    A library's `sys.exit()` and the panic of an extension are failures like any other: they must not end the process,
+    nor stop FastStream's subscriber, which takes every further message for nobody's then.
 
     The work is called here, not by the caller: a task that is cancelled before its first step leaves nothing unawaited.
     """
@@ -34,6 +37,16 @@ async def caught(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
         if cancelled_for_real():
             raise
         return Failure(PublishNotConfirmedError("the connection was lost while a confirm was due"))
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - this is the one place
+        return Failure(error)
+
+
+def attempted(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
+    """The same for work that awaits nothing, and so is never cancelled; it fails by exceptions alone."""
+    try:
+        return work(*args, **kwargs)
     except Exception as error:  # noqa: BLE001 - this is the one place
         return Failure(error)
 

@@ -21,6 +21,14 @@ class Step(StrEnum):
     SETTLE = "settle"
 
 
+class Cause(StrEnum):
+    """What an attempt failed at."""
+
+    REFUSED = "refused"
+    BUG = "bug"
+    AWAY = "away"
+
+
 @dataclass(frozen=True, slots=True)
 class Sighting:
     """A message that has just arrived; `sent_at` is the broker's or the publisher's AMQP timestamp."""

@@ -69,6 +69,25 @@ async def test_a_bug_that_stays_is_given_up_after_three_attempts_and_remembered(
     await eventually(lambda: stage.is_published(command.id), "the row is marked as published")
 
 
+async def test_a_handler_that_would_end_the_process_is_given_up_and_neither_stops_nor_overtakes_anybody(
+    wire: Wire, handlers: Handlers, hero_id: int
+) -> None:
+    """A library's `sys.exit()`, say: to FastStream it is the end of the subscriber, which drops every later message."""
+
+    async def leave(_: AsyncSession, __: UpdateHeroData, ___: int) -> Handled:
+        raise SystemExit(1)
+
+    name = handlers.name(leave)
+    command, after = update(hero_id, {"name": name}), update(hero_id, {"age": 40})
+    for one in (command, after):
+        await wire.send(one)
+    (given_up,), (applied,) = await wire.events_of(command.id), await wire.events_of(after.id)
+    assert (given_up["data"]["reason"], handlers.attempts[name]) == ("handler_failed", 3)
+    assert "SystemExit" in given_up["data"]["detail"]
+    assert applied["type"] == "hero.updated"
+    assert given_up["time"] < applied["time"], "nobody overtook it"
+
+
 async def test_the_twin_of_a_given_up_command_is_only_acknowledged(
     stage: Stage, wire: Wire, handlers: Handlers, hero_id: int
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -17,12 +18,14 @@ from tests.harness.commands import create, delete
 from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Wire, document
 from tests.harness.workers import tidy_worker
+from worker.messaging.decode import traits_of
 from worker.observability.metrics import Metrics
 from worker.observability.observed import Observed
 from worker.observability.tracing import Tracing
 from worker.ours import OURS
 from worker.outcomes import Handled
 from worker.retry import Backoff, RetryPolicy
+from worker.watch import Sighting
 
 SECRET = "Zx9-secret-Qk7"
 HASTY = RetryPolicy(refused=Backoff(2, 0.01), bug=Backoff(2, 0.01), away=Backoff(2, 0.01))
@@ -191,6 +194,16 @@ async def test_commands_at_work_side_by_side_keep_their_spans_apart(traces: Trac
         (process,) = await traces.of(command.id)
         assert document(message)["traceparent"] == _named(process)
         assert set(traces.below(process)) == {"transaction", "send heroes.events"}
+
+
+async def test_a_switched_off_sdk_changes_nothing_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`OTEL_SDK_DISABLED=true` is a common switch, and its spans have no name that an event could carry on."""
+    monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
+    command, metrics = create(), Metrics(OURS.handlers)
+    with_tracing = Observed.of(metrics, Tracing(TracerProvider()))
+    journey = with_tracing.watch.arrived(Sighting("a queue", traits_of(command)))
+    assert journey.marked(command) is command
+    journey.gone()
 
 
 def test_without_a_collector_nothing_of_the_sdk_is_loaded() -> None:

@@ -9,14 +9,14 @@ from worker.failsafe import Failure, caught
 from worker.persistence.database import Database
 
 
-async def error_of(work: Callable[[], Awaitable[object]]) -> Exception:
+async def error_of(work: Callable[[], Awaitable[object]]) -> BaseException:
     """What this work raised; it must have raised something."""
     failure = await caught(work)
     assert isinstance(failure, Failure), "nothing was raised"
     return failure.error
 
 
-async def failing(engine: AsyncEngine, *statements: str) -> Exception:
+async def failing(engine: AsyncEngine, *statements: str) -> BaseException:
     """What came of these statements in one transaction."""
 
     async def run() -> None:
@@ -27,7 +27,7 @@ async def failing(engine: AsyncEngine, *statements: str) -> Exception:
     return await error_of(run)
 
 
-async def failing_by_hand(database: Database, *statements: str) -> Exception:
+async def failing_by_hand(database: Database, *statements: str) -> BaseException:
     """The same over the driver, in a command's transaction."""
 
     async def run() -> None:

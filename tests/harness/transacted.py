@@ -34,7 +34,7 @@ async def cut(database: Database, pid: int) -> None:
         assert await session.scalar(terminate)
 
 
-async def error_of(database: Database, work: Work) -> Exception:
+async def error_of(database: Database, work: Work) -> BaseException:
     """What a transaction raised that does this."""
 
     async def run() -> None:

@@ -31,26 +31,26 @@ async def test_others_queues_are_due_when_its_own_have_been_consumed_for_long_en
 ) -> None:
     """As long as none of its own is, nobody else has had the time to come either."""
     share, everything = Share(0, 2), list(command_queues())
-    assert set(share.due(everything)) == MINE
-    assert share.due(sorted(THEIRS)) == []
+    assert set(share.taken_up(everything)) == MINE
+    assert share.taken_up(sorted(THEIRS)) == []
     monkeypatch.setattr("worker.messaging.share._SECONDS_FOR_EACH", -1)
-    assert share.due(sorted(THEIRS)) == sorted(THEIRS)
+    assert share.taken_up(sorted(THEIRS)) == sorted(THEIRS)
     monkeypatch.undo()
-    assert set(share.due(everything)) == MINE
-    assert share.due(sorted(THEIRS)) == []
+    assert set(share.taken_up(everything)) == MINE
+    assert share.taken_up(sorted(THEIRS)) == []
 
 
 async def test_a_queue_that_can_not_be_consumed_keeps_no_process_from_standing_by(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     share, (stubborn, *_) = Share(0, 2), sorted(MINE)
-    share.due(command_queues())
+    share.taken_up(command_queues())
     monkeypatch.setattr("worker.messaging.share._SECONDS_FOR_EACH", -1)
-    assert set(share.due({stubborn, *THEIRS})) == {stubborn, *THEIRS}
+    assert set(share.taken_up({stubborn, *THEIRS})) == {stubborn, *THEIRS}
 
 
 async def test_a_single_worker_waits_for_nobody() -> None:
-    assert Share().due(command_queues()) == list(command_queues())
+    assert Share().taken_up(command_queues()) == list(command_queues())
 
 
 async def test_a_queue_whose_own_process_does_not_come_is_consumed_all_the_same(stage: Stage, wire: Wire) -> None:

@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from pydantic import field_validator
 
 from contracts.envelope import Command
 from tests.harness.commands import ID, create, delete, update
 from tests.harness.decoded import DETAIL_BYTES, MAX_BODY_BYTES, refused, sample, sound, taken, written
+from worker.messaging.decode import Decoder, Undecodable
 from worker.messaging.publisher import as_message
 from worker.outcomes import Reason
 
@@ -149,6 +151,28 @@ def test_an_event_about_a_wrong_command_of_any_age_can_be_published(time: str) -
     """AMQP's timestamp knows no moment before 1970."""
     (event,) = refused(sample(specversion="0", time=time)).outcome().events
     as_message(event).properties.marshal()
+
+
+def test_a_bug_in_the_contract_itself_is_the_workers_to_mend() -> None:
+    """An entity of somebody else's, whose validator raises what no validator should."""
+    document = {"specversion": "1.0", "id": ID, "source": "/tests", "type": "odd", "data": {}}
+    body = json.dumps(document).encode()
+    found = Decoder((Odd,), MAX_BODY_BYTES).decode(body, None)
+    assert isinstance(found, Undecodable)
+    assert (found.letter.reason, found.traits.command_id) == (Reason.HANDLER_FAILED, ID)
+    assert found.letter.detail == "the contract's own code raised KeyError"
+
+
+class Odd(Command):
+    """Its data can't be looked at."""
+
+    type: Literal["odd"]
+    data: dict[str, Any]
+
+    @field_validator("data")
+    @classmethod
+    def _look(cls, data: dict[str, Any]) -> dict[str, Any]:
+        raise KeyError(data)
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:

@@ -7,7 +7,7 @@ import warnings
 import pytest
 
 from worker.errors import PublishNotConfirmedError
-from worker.failsafe import Failure, caught, relayed
+from worker.failsafe import Failure, attempted, caught, relayed
 
 
 async def test_a_result_is_handed_on_and_a_failure_is_held() -> None:
@@ -16,6 +16,34 @@ async def test_a_result_is_handed_on_and_a_failure_is_held() -> None:
 
     assert await caught(divide, 6, by=3) == 2
     failure = await caught(divide, 6, by=0)
+    assert isinstance(failure, Failure)
+    assert isinstance(failure.error, ZeroDivisionError)
+
+
+@pytest.mark.parametrize("kind", [SystemExit, BaseException])
+async def test_what_would_end_the_process_or_a_subscriber_is_a_failure_like_any_other(
+    kind: type[BaseException],
+) -> None:
+    async def leave() -> None:
+        raise kind
+
+    failure = await caught(leave)
+    assert isinstance(failure, Failure)
+    assert type(failure.error) is kind
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, GeneratorExit])
+async def test_an_interruption_passes_through(kind: type[BaseException]) -> None:
+    async def interrupted() -> None:
+        raise kind
+
+    with pytest.raises(kind):
+        await caught(interrupted)
+
+
+def test_work_that_awaits_nothing_is_attempted_in_the_same_way() -> None:
+    assert attempted(lambda by: 6 / by, 3) == 2
+    failure = attempted(lambda by: 6 / by, 0)
     assert isinstance(failure, Failure)
     assert isinstance(failure.error, ZeroDivisionError)
 

@@ -94,15 +94,32 @@ async def test_whoever_leaves_early_lets_nobody_overtake_and_holds_nobody_up() -
     assert len(lanes) == 0
 
 
-async def test_a_failure_inside_makes_way_for_the_next() -> None:
+async def test_who_fails_inside_is_not_done_and_is_overtaken_by_nobody_until_it_gives_up() -> None:
     lanes, seen = Lanes(), list[str]()
 
     async def fail(turn: Turn) -> None:
         async with turn:
             raise ZeroDivisionError
 
-    failing, after = lanes.take(["hero"]), lanes.take(["hero"])
+    failing, after = lanes.take(["hero"]), asyncio.create_task(_visit(lanes.take(["hero"]), "after", seen))
     await asyncio.gather(fail(failing), return_exceptions=True)
-    await asyncio.wait_for(_visit(after, "after", seen), DEADLINE_SECONDS)
-    assert seen == ["after"]
+    await asyncio.wait_for(_visit(lanes.take(["other"]), "other", seen), DEADLINE_SECONDS)
+    await _settle()
+    assert seen == ["other"]
+    failing.give_up()
+    await asyncio.wait_for(after, DEADLINE_SECONDS)
+    assert seen == ["other", "after"]
+    assert len(lanes) == 0
+
+
+async def test_who_is_cancelled_inside_makes_way() -> None:
+    """With its channel: those behind it go back, too."""
+    lanes, seen = Lanes(), list[str]()
+    inside = asyncio.create_task(_visit(lanes.take(["hero"]), "inside", seen, asyncio.Event()))
+    after = asyncio.create_task(_visit(lanes.take(["hero"]), "after", seen))
+    await _settle()
+    inside.cancel()
+    await asyncio.gather(inside, return_exceptions=True)
+    await asyncio.wait_for(after, DEADLINE_SECONDS)
+    assert seen == ["inside", "after"]
     assert len(lanes) == 0

@@ -1,48 +1,12 @@
 """Deliveries are acknowledged once each, and while leaving only at the very end."""
 
 import asyncio
-from dataclasses import dataclass, field
-from typing import cast
 
 import pytest
-from aiormq.abc import DeliveredMessage
-from aiormq.exceptions import ChannelInvalidStateError
 
+from tests.harness.settled import Channel
 from tests.harness.stage import eventually
 from worker.messaging.settlement import Settlement
-
-
-@dataclass(slots=True)
-class Channel:
-    """What the broker heard, as (delivery tag, multiple)."""
-
-    heard: list[tuple[int, bool]] = field(default_factory=list)
-    closed: bool = False
-
-    def message(self, tag: int) -> DeliveredMessage:
-        """A delivery on this channel."""
-        return cast("DeliveredMessage", Message(tag, self))
-
-    @property
-    def is_closed(self) -> bool:
-        """As the client's."""
-        return self.closed
-
-    async def basic_ack(self, tag: int, *, multiple: bool, wait: bool) -> None:
-        """The broker hears of it, unless the channel is gone."""
-        await asyncio.sleep(0)
-        assert not wait
-        if self.closed:
-            raise ChannelInvalidStateError
-        self.heard.append((tag, multiple))
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """As much of a delivery as is needed to settle it."""
-
-    delivery_tag: int
-    channel: Channel
 
 
 async def test_nothing_is_acknowledged_on_a_channel_that_is_being_closed() -> None:

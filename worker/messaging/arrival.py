@@ -1,7 +1,6 @@
 """What stands around one message in FastStream: its delivery, from the moment of arrival to the end.
 
-The delivery is made in `on_receive`, which never raises and never awaits: one step later FastStream may already have
-changed the order.
+It is made in `on_receive`, which awaits nothing: one step later FastStream may already have changed the order.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from faststream.message import StreamMessage
 
 Arrive = Callable[[DeliveredMessage, str], Delivery]
-"""Makes the delivery of a message from this queue; synchronous, and never raises."""
+"""Makes the delivery of a message from this queue; synchronous, and raises only where it has a bug."""
 
 _log = logging.getLogger(__name__)
 

@@ -52,7 +52,7 @@ class Consumer:
 
     async def is_attached(self) -> bool:
         """The queue is consumed on a live channel."""
-        if self._channel is None or self._tag is None or self._channel.is_closed:
+        if self._channel is None or self._tag is None or self._channel.is_closed or not self._subscriber.running:
             return False
         try:
             async with asyncio.timeout(0.5):

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from contracts.envelope import HeaderText, Instant, MessageId, Request, ShortText
+from worker.failsafe import Failure, attempted
 from worker.outcomes import Letter, Outcome, Reason, Traits, set_aside, shortened
 
 _CONTENT_TYPES = frozenset({"application/cloudevents+json", "application/json"})
@@ -65,11 +66,14 @@ class Decoder:
             return self._undecodable(body, "content type should be application/cloudevents+json or application/json")
         if len(body) > self._max_body_bytes:
             return self._undecodable(body, f"body should be at most {self._max_body_bytes} bytes")
-        try:
-            request: Request = self._adapter.validate_json(body)
-        except ValidationError as error:
-            return self._refused(body, error)
-        return request
+        read = attempted(self._adapter.validate_json, body)
+        if not isinstance(read, Failure):
+            request: Request = read
+            return request
+        if isinstance(read.error, ValidationError):
+            return self._refused(body, read.error)
+        what = type(read.error).__name__  # a validator's own: as a handler's, it is mended by another worker
+        return self._undecodable(body, f"the contract's own code raised {what}", Reason.HANDLER_FAILED)
 
     def _refused(self, body: bytes, error: ValidationError) -> Undecodable:
         document = self._traits.document(body)

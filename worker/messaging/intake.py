@@ -1,9 +1,10 @@
 """Takes commands in: what arrives from any command queue is decoded, takes its turn and goes to the pipeline.
 
-Both happen at the very moment of arrival, in `arrive`, which never raises and never awaits.
+Both happen at the very moment of arrival, in `arrive`, which awaits nothing; where it raises, that is a bug.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,8 @@ from worker.messaging.share import Share
 from worker.watch import Sighting, Watch
 
 Process = Callable[[Delivery], Awaitable[None]]
+
+_log = logging.getLogger(__name__)
 
 
 class Intake:
@@ -60,7 +63,7 @@ class Intake:
         self._share = share or self._share
         connection = await self._broker.connect()
         connection.reconnect_callbacks.add(self._reconnected)  # once, however often the start is tried
-        for queue, failure in (await self._failures()).items():
+        for queue, failure in (await self._attach_due()).items():
             if isinstance(failure.error, ChannelAccessRefused):
                 raise TopologyError(f"queue {queue}: this user has no permission to consume it")
 
@@ -93,12 +96,12 @@ class Intake:
 
     async def attach(self) -> list[str]:
         """Every queue is consumed that is due and can be; says which can't. May be called at any time and again."""
-        return list(await self._failures())
+        return list(await self._attach_due())
 
-    async def _failures(self) -> dict[str, Failure]:
+    async def _attach_due(self) -> dict[str, Failure]:
         """As `attach`, with the reason why each can't be."""
         self.is_released = False
-        due = self._share.due(await self.unattached())
+        due = self._share.taken_up(await self.unattached())
         results = await asyncio.gather(*(caught(self._lines[queue].consumer.attach) for queue in due))
         return {queue: result for queue, result in zip(due, results, strict=True) if isinstance(result, Failure)}
 
@@ -117,13 +120,25 @@ class Intake:
         return Arrival(message, self.arrive, context)
 
     def arrive(self, message: DeliveredMessage, queue: str) -> Delivery:
-        """The delivery of a message that has just arrived, in its turn. Synchronous, and never raises."""
+        """The delivery of a message that has just arrived, in its turn. Synchronous.
+
+        Raises:
+            Exception: a bug; the message is counted as stuck, so that no ack covers it.
+        """
         line = self._lines[queue]
+        line.consumer.settlement.arrived()
+        try:
+            return self._delivery(line, message, queue)
+        except BaseException as error:
+            line.consumer.settlement.stuck()
+            _log.error("a message of %s is stuck until this worker restarts: %s", queue, type(error).__name__)
+            raise
+
+    def _delivery(self, line: "Line", message: DeliveredMessage, queue: str) -> Delivery:
         properties = message.header.properties
         settlement = line.consumer.settlement
         content = line.decoder.decode(message.body, properties.content_type)
         turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
-        settlement.arrived()
         traits = traits_of(content)
         misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
         journey = line.watch.arrived(Sighting(queue, traits, properties.timestamp, len(message.body), misrouted))

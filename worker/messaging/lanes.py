@@ -10,7 +10,11 @@ from typing import Self
 
 
 class Turn:
-    """A place in one or more queues; `async with turn` waits for everybody before it and makes way afterwards."""
+    """A place in one or more queues; `async with turn` waits for everybody before it and makes way afterwards.
+
+    Not where the block fails: then it is not done, and nobody may overtake it. A cancellation makes way: it comes with
+    the end of the channel, and those behind go back with it.
+    """
 
     __slots__ = ("_before", "_done", "_keys", "_lanes")
 
@@ -32,7 +36,8 @@ class Turn:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.give_up()
+        if kind is None or not issubclass(kind, Exception):
+            self.give_up()
 
     async def _others_done(self) -> None:
         for predecessor in self._before:

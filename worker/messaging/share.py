@@ -20,7 +20,7 @@ class Share:
 
     part: int = 0
     parts: int = 1
-    _since: float = field(default=-inf, init=False)
+    _others_given_time_since: float = field(default=-inf, init=False)
 
     def includes(self, queue: str) -> bool:
         """It is its own; so is what many consume at the same time, as queries are."""
@@ -30,12 +30,12 @@ class Share:
 
     def is_due(self, queue: str) -> bool:
         """It should consume this queue by now."""
-        waited_seconds = asyncio.get_running_loop().time() - self._since
-        return self.parts == 1 or self.includes(queue) or waited_seconds >= self.parts * _SECONDS_FOR_EACH
+        given_seconds = asyncio.get_running_loop().time() - self._others_given_time_since
+        return self.parts == 1 or self.includes(queue) or given_seconds >= self.parts * _SECONDS_FOR_EACH
 
-    def due(self, lost: Collection[str]) -> list[str]:
-        """Which of the queues that it does not consume it should: its own; all, when it has had these long enough."""
-        if not any(self.includes(queue) for queue in command_queues() if queue not in lost):
-            # It has just started, or was cut off like the others, or is so still.
-            self._since = asyncio.get_running_loop().time()
-        return [queue for queue in lost if self.is_due(queue)]
+    def taken_up(self, unattached: Collection[str]) -> list[str]:
+        """Of the queues without its consumer those that it takes up now: its own; all, when others have had time."""
+        if not any(self.includes(queue) for queue in command_queues() if queue not in unattached):
+            # It has just started, or was cut off like the others, or is so still: their time begins anew.
+            self._others_given_time_since = asyncio.get_running_loop().time()
+        return [queue for queue in unattached if self.is_due(queue)]

@@ -48,7 +48,7 @@ class Followed(Journey):
 
     def marked(self, command: Command) -> Command:
         """Its events are caused by this very processing, and say so."""
-        if self._span is None:
+        if self._span is None or self._span.traceparent is None:
             return command
         return command.model_copy(update={"traceparent": self._span.traceparent, "tracestate": self._span.tracestate})
 

@@ -15,14 +15,13 @@ from contracts.channels import DEAD_LETTERS, EVENTS
 from worker.observability.durations import Durations, Histogram
 from worker.observability.readings import Readings
 from worker.outcomes import OutcomeKind, Reason
-from worker.watch import Step
+from worker.watch import Cause, Step
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 DUPLICATE = "duplicate"
 UNKNOWN = "unknown"
 SETTLEMENTS = (*OutcomeKind, DUPLICATE)
 DEFAULT_EXCHANGE = "(default)"
-CAUSES = ("refused", "bug", "away")
 CONNECTIONS = ("consuming", "publishing")
 
 _WORK_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -53,7 +52,7 @@ class Metrics:
     def _commands(self) -> None:
         self.commands = self._counter("worker_commands", "Commands settled.", "type", "settlement")
         self.retries = self._counter("worker_retries", "Failures that are tried again.", "cause")
-        _from_zero(self.retries, [(cause,) for cause in CAUSES])
+        _from_zero(self.retries, [(cause,) for cause in Cause])
         self.dead_letters = self._counter("worker_dead_letters", "Letters in the dead-letter queue.", "reason")
         _from_zero(self.dead_letters, [(reason,) for reason in Reason])
         self.misrouted = self._counter("worker_misrouted", "Commands that came in another's slot.")

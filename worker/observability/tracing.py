@@ -58,7 +58,7 @@ class Tracing:
         attach(context)  # for the rest of the delivery's own task
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier, context)
-        return ProcessSpan(span, carrier["traceparent"], carrier.get("tracestate"))
+        return ProcessSpan(span, carrier.get("traceparent"), carrier.get("tracestate"))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -100,11 +100,11 @@ class Tracing:
 
 
 class ProcessSpan:
-    """The span of one delivery, and how others name it."""
+    """The span of one delivery, and how others name it; the SDK, switched off, makes spans without a name."""
 
     __slots__ = ("_span", "trace_id", "traceparent", "tracestate")
 
-    def __init__(self, span: Span, traceparent: str, tracestate: str | None) -> None:
+    def __init__(self, span: Span, traceparent: str | None, tracestate: str | None) -> None:
         self._span = span
         self.traceparent = traceparent
         self.tracestate = tracestate

@@ -27,7 +27,7 @@ async def engine_for(url: str, **options: Any) -> AsyncIterator[AsyncEngine]:
         await engine.dispose()
 
 
-def assert_away(error: Exception, says: str = "") -> None:
+def assert_away(error: BaseException, says: str = "") -> None:
     meaning = translated(error)
     assert isinstance(meaning, DatabaseUnavailableError), repr(error)
     assert says in str(meaning)

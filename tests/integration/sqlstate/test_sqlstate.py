@@ -15,7 +15,7 @@ from worker.persistence.database import Database
 from worker.persistence.sqlstate import translated
 
 
-def assert_costs_an_attempt(error: Exception, sqlstate: str) -> None:
+def assert_costs_an_attempt(error: BaseException, sqlstate: str) -> None:
     meaning = translated(error)
     assert isinstance(meaning, StatementFailedError), repr(error)
     assert meaning.sqlstate == sqlstate

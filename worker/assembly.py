@@ -93,8 +93,7 @@ def assembled(
     publishing.reconnect_callbacks.add(lambda *_: watch.reconnected("publishing"))
     to = _Channels.on(publishing, settings, watch)
     gate = Gate({"database": database.probe, "publishing": to.events.ready}, database.renew)
-    permits = Permits(settings.concurrency)
-    suspects = Suspects(database.side_sessions, permits)
+    permits, suspects = Permits(settings.concurrency), Suspects(database.side_sessions)
     pipeline = Pipeline(
         unit_of_work=UnitOfWork(database.transactions, permits, suspects, Pace(), watch),
         handlers=entity.handlers,

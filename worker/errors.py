@@ -1,6 +1,6 @@
 """The errors that carry a decision: whoever catches one knows what the broker, or the operator, hears next.
 
-Anything outside this tree that a handler raises is a bug and is counted as an attempt.
+Anything outside this tree that a handler raises is a bug and is counted as an attempt, unless it is the database's.
 """
 
 from collections.abc import Awaitable, Callable
@@ -46,9 +46,10 @@ class PublishNotConfirmedError(UnavailableError):
 class HeldBackError(WorkerError):
     """Too many events are owed to apply one more command. Nothing was begun and no attempt is spent."""
 
-    def __init__(self, over: Callable[[], Awaitable[object]]) -> None:
+    def __init__(self, room: Callable[[], Awaitable[object]]) -> None:
         super().__init__("too many events wait for the broker's word")
-        self.over = over
+        self.room = room
+        """Wait for it, then try again."""
 
 
 def in_words(error: BaseException) -> str:
@@ -63,9 +64,14 @@ def in_words(error: BaseException) -> str:
 
 
 class RefuseToStartError(WorkerError):
-    """The worker can't run like this; the message says what mends it."""
+    """The worker can't run like this: what is wrong, and what mends it."""
 
     exit_code = ExitCode.UNPREPARED
+
+    def __init__(self, wrong: str, do: str = "") -> None:
+        super().__init__(f"{wrong}: {do}" if do else wrong)
+        self.wrong = wrong
+        self.do = do
 
 
 class SettingsError(RefuseToStartError):

@@ -6,9 +6,10 @@ are confirmed: wherever this process dies, the command comes again and the inbox
 
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, cast
 
-from contracts.envelope import Command, instant
+from contracts.envelope import Command, instant, rfc3339
 from worker.messaging.dead_letters import DeadLetters
 from worker.messaging.decode import Undecodable
 from worker.messaging.delivery import Delivery
@@ -27,7 +28,7 @@ from worker.outcomes import (
 )
 from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.marker import Marker
-from worker.persistence.unit_of_work import CRASHES, Decide, Handler, UnitOfWork
+from worker.persistence.unit_of_work import CRASHES, Handler, UnitOfWork
 from worker.retry import Retry
 
 _CRASHED = Letter(
@@ -59,14 +60,13 @@ class Pipeline:
         if isinstance(delivery.content, Undecodable):
             return delivery.content.outcome()
         command = cast("Command", delivery.content)  # so these queues are decoded
-
-        async def give_up(letter: Letter) -> Outcome | IdReused:
-            self.unit_of_work.permits.gave_up()
-            decide = self._giving_up(command, letter)
-            return await self.retry.until_done(lambda: self.unit_of_work.run(command, decide))
-
-        confirmed = self.marker.remembered(command.id)
-        outcome = await self.retry.until_done(lambda: self._attempt(delivery, command), give_up)
+        confirmed = self.marker.remembered(command.id)  # before the inbox is asked: its row may be marked in between
+        outcome = await self.retry.until_done(
+            lambda: self._attempt(delivery, command),
+            partial(self._give_up, command),
+            # A suspect is not rehearsed: it may be what ends the process.
+            None if delivery.is_suspect else partial(self.unit_of_work.rehearse, command, self._apply),
+        )
         if isinstance(outcome, IdReused):
             return _id_reused(delivery)
         if outcome.found:
@@ -76,29 +76,26 @@ class Pipeline:
         return outcome
 
     def _attempt(self, delivery: Delivery, command: Command) -> Awaitable[Outcome | IdReused]:
-        decide = self._applying(command)
         if not delivery.is_suspect:
-            return self.unit_of_work.run(command, decide)
-        return self.unit_of_work.run_alone(command, decide, self._giving_up(command, _CRASHED))
+            return self.unit_of_work.run(command, self._apply)
+        return self.unit_of_work.run_alone(command, self._apply, partial(_dead_letter, _CRASHED))
 
-    def _applying(self, command: Command) -> Decide:
-        async def apply(session: Any, claim: Claim) -> Outcome:
-            time = _written(claim)
-            if command.expirytime and instant(command.expirytime) < claim.now:
-                return rejected(command, Rejection("expired", f"it expired at {command.expirytime}"), time)
-            handled = await self.handlers[command.type](session, command.data)
-            if isinstance(handled, Rejection):
-                return rejected(command, handled, time)
-            return applied(command, handled, time)
+    async def _apply(self, session: Any, claim: Claim) -> Outcome:
+        command, time = claim.command, rfc3339(claim.now)
+        if command.expirytime and instant(command.expirytime) < claim.now:
+            return rejected(command, Rejection("expired", f"it expired at {command.expirytime}"), time)
+        handled = await self.handlers[command.type](session, command.data)
+        if isinstance(handled, Rejection):
+            return rejected(command, handled, time)
+        return applied(command, handled, time)
 
-        return apply
-
-    @staticmethod
-    def _giving_up(command: Command, letter: Letter) -> Decide:
-        async def give_up(_: Any, claim: Claim) -> Outcome:
-            return dead_lettered(command, letter, _written(claim))
-
-        return give_up
+    async def _give_up(self, command: Command, letter: Letter) -> Outcome | IdReused:
+        self.unit_of_work.permits.gave_up()
+        decide = partial(_dead_letter, letter)
+        return await self.retry.until_done(
+            lambda: self.unit_of_work.run(command, decide),
+            rehearsal=partial(self.unit_of_work.rehearse, command, decide),
+        )
 
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
         delivery.journey.decided(outcome)
@@ -114,7 +111,8 @@ class Pipeline:
         if letter:
             await self.retry.until_done(lambda: self.letters.send(delivery.message, letter))
         if events:
-            await self.retry.until_done(lambda: self.events.publish(events))
+            publish = partial(self.events.publish, events)
+            await self.retry.until_done(publish, rehearsal=publish)  # events may go out twice
 
 
 def _id_reused(delivery: Delivery) -> Outcome:
@@ -122,5 +120,5 @@ def _id_reused(delivery: Delivery) -> Outcome:
     return set_aside(delivery.traits, letter, delivery.body_sha256)
 
 
-def _written(claim: Claim) -> str:
-    return claim.now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+async def _dead_letter(letter: Letter, _: Any, claim: Claim) -> Outcome:
+    return dead_lettered(claim.command, letter, rfc3339(claim.now))

@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from worker.errors import TopologyError, in_words
+from worker.errors import in_words
 from worker.failsafe import Failure, caught
 from worker.messaging import topology
 from worker.messaging.channel import ConfirmedChannel
@@ -125,8 +125,7 @@ def readiness(
 
     async def declared() -> None:
         async with await connect(settings.rabbitmq_url) as connection:
-            if names := await topology.missing(connection, settings.event_log_retention_days):
-                raise TopologyError(f"RabbitMQ lacks {', '.join(names)}: run heroes setup")
+            await topology.verify(connection, settings.event_log_retention_days)
 
     return Readiness(
         intake,
@@ -142,6 +141,6 @@ async def _behind() -> str:
     return "not known while the other end does not answer"
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """In words, and in those of the database where it answered."""
     return in_words(translated(error) or error)

@@ -7,19 +7,17 @@ import asyncio
 import logging
 import random
 import traceback
-from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from worker.errors import HeldBackError, StatementFailedError, UnavailableError
 from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
-from worker.persistence.gate import Gate
+from worker.persistence.gate import Gate, Rehearsal
 from worker.persistence.sqlstate import translated
-from worker.watch import Watch
+from worker.watch import Cause, Watch
 
 T = TypeVar("T")
 
@@ -41,14 +39,6 @@ class Backoff:
         first = self.total_seconds / max(1, 2 ** (self.attempts - 1) - 1)
         doubled: float = first * 2 ** (failed - 1)
         return doubled * random.uniform(1, 1.25)  # noqa: S311 - no secret
-
-
-class Cause(StrEnum):
-    """What an attempt failed at; each has a budget of its own."""
-
-    REFUSED = "refused"
-    BUG = "bug"
-    AWAY = "away"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,51 +63,67 @@ class Retry:
         self._watch = watch or Watch()
 
     async def until_done(
-        self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
+        self,
+        work: Callable[[], Awaitable[T]],
+        give_up: Callable[[Letter], Awaitable[T]] | None = None,
+        rehearsal: Rehearsal | None = None,
     ) -> T:
-        """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
-        spent: defaultdict[Cause, int] = defaultdict(int)
-        openings: int | None = None  # of the gate, when this work last found a service away
+        """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever.
+
+        `rehearsal` tells whether the service is back, should nobody be there any more to try the work itself.
+        """
+        tries = _Tries()
         while True:
-            is_trial = await self._gate.passed()
+            trial = await self._gate.passed()
             result = await caught(work)
             if not isinstance(result, Failure):
-                self._gate.well()
+                self._gate.well(trial)
                 return result
             error = translated(result.error) or result.error
             if isinstance(error, HeldBackError):
-                if is_trial:
-                    self._gate.undecided()
-                await error.over()
-                continue
-            cause = _cause(error)
-            if cause is Cause.AWAY:
-                self._watch.retried(cause)
-                failed_again = openings not in {None, self._gate.openings}
-                openings = self._gate.openings
-                self._gate.close(str(error))
-                if failed_again:  # all is well for others: it is this work alone that fails
-                    spent[cause] += 1
-                    await asyncio.sleep(self._policy.backoff(cause).pause_seconds(spent[cause]))
-                continue
-            self._gate.well()
-            spent[cause] += 1
-            if give_up and spent[cause] >= self._policy.backoff(cause).attempts:
-                return await give_up(_letter(error, spent[cause]))
-            self._watch.retried(cause)
-            await self._pause(error, cause, spent[cause])
+                self._gate.undecided(trial)
+                await error.room()
+            elif isinstance(error, UnavailableError):
+                self._gate.close(str(error), trial, rehearsal)
+                await self._away(tries)
+            else:
+                self._gate.well(trial)
+                cause = Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
+                failed = tries.failed_at(cause)
+                if give_up and failed >= self._policy.backoff(cause).attempts:
+                    return await give_up(_letter(error, failed))
+                await self._pause(error, cause, failed)
 
-    async def _pause(self, error: Exception, cause: Cause, failed: int) -> None:
+    async def _away(self, tries: "_Tries") -> None:
+        """It may try again when the gate opens. Where all was well for others meanwhile, it is this work alone that
+        finds a service away, so it pauses by itself.
+        """
+        self._watch.retried(Cause.AWAY)
+        opened_since = tries.away_at not in {None, self._gate.openings}
+        tries.away_at = self._gate.openings
+        if opened_since:
+            await asyncio.sleep(self._policy.away.pause_seconds(tries.failed_at(Cause.AWAY)))
+
+    async def _pause(self, error: BaseException, cause: Cause, failed: int) -> None:
+        self._watch.retried(cause)
         pause_seconds = self._policy.backoff(cause).pause_seconds(failed)
         what = str(error) if cause is Cause.REFUSED else _where(error)
         _log.warning("attempt %d failed, next in %.1f s: %s", failed, pause_seconds, what)
         await asyncio.sleep(pause_seconds)
 
 
-def _cause(error: Exception) -> Cause:
-    if isinstance(error, UnavailableError):
-        return Cause.AWAY
-    return Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
+@dataclass(slots=True)
+class _Tries:
+    """What one piece of work has failed at so far."""
+
+    spent: dict[Cause, int] = field(default_factory=dict)
+    away_at: int | None = None
+    """How often the gate had opened when this work last found a service away."""
+
+    def failed_at(self, cause: Cause) -> int:
+        """How often, with this time."""
+        self.spent[cause] = self.spent.get(cause, 0) + 1
+        return self.spent[cause]
 
 
 def _where(error: BaseException, causes: int = 3) -> str:
@@ -130,7 +136,7 @@ def _where(error: BaseException, causes: int = 3) -> str:
     )
 
 
-def _letter(error: Exception, attempts: int) -> Letter:
+def _letter(error: BaseException, attempts: int) -> Letter:
     """An exception's text may hold values of fields, so only its type is told."""
     if isinstance(error, StatementFailedError):
         return Letter(Reason.RETRIES_EXHAUSTED, str(error), attempts)

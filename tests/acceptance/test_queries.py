@@ -13,7 +13,7 @@ from sqlalchemy import text
 from contracts.envelope import Query
 from contracts.queries import GetHero, GetHeroData, ListHeroes, ListHeroesData
 from tests.harness.commands import SOURCE, create
-from tests.harness.stage import Stage
+from tests.harness.stage import Stage, eventually
 from tests.harness.wire import Replies, Wire, document
 from tests.harness.workers import tidy_worker
 from worker.app import Worker
@@ -125,9 +125,32 @@ async def test_an_answer_is_read_in_a_transaction_that_can_not_write(stage: Stag
     database = Database.of(stage.database_url, pool_size=1, statement_timeout_seconds=5)
     async with database.reading_sessions() as session:
         assert (await session.execute(text("SHOW transaction_read_only"))).scalar_one() == "on"
-    async with database.side_sessions() as session:  # the same pool
-        assert (await session.execute(text("SHOW transaction_read_only"))).scalar_one() == "off"
     await database.close()
+
+
+async def test_no_heap_of_slow_queries_holds_up_what_is_written_beside_the_commands(stage: Stage) -> None:
+    """Marks would stay behind, other workers would publish what is out already, and a suspect would close the gate."""
+    database = Database.of(stage.database_url, pool_size=1, statement_timeout_seconds=5)
+
+    async def slow() -> None:
+        async with database.reading_sessions() as session:
+            await session.execute(text("SELECT pg_sleep(3)"))
+
+    queries = [asyncio.create_task(slow()) for _ in range(30)]
+
+    async def all_connections_are_taken() -> bool:
+        said = await stage.rows("SELECT FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(3)' AND state = 'active'")
+        return len(said) >= 3
+
+    try:
+        await eventually(all_connections_are_taken, "queries are at work")
+        async with asyncio.timeout(1), database.side_sessions() as session:
+            assert (await session.execute(text("SELECT 1"))).scalar_one() == 1
+    finally:
+        for query in queries:
+            query.cancel()
+        await asyncio.gather(*queries, return_exceptions=True)
+        await database.close()
 
 
 async def test_while_the_gate_is_closed_the_answer_says_so_at_once(

@@ -25,7 +25,7 @@ async def test_a_queue_that_is_gone_and_one_with_other_arguments_are_named(
         UNPREPARED,
         "✗ topology: queue heroes.commands.04 is missing\n    → run heroes setup",
         "✗ topology: queue heroes.commands.05 is there, but not as it should be",
-        "delete it once it is empty, then run heroes setup again",
+        ")\n    → delete it once it is empty, then run heroes setup again",
     )
     assert said.output.count("✗") == 2
     (await press.run(stage.environment(), "setup")).ends(UNPREPARED, "queue heroes.commands.05 is there, but not")

@@ -32,6 +32,7 @@ async def test_letters_that_the_broker_set_aside_are_replayed_as_they_were_publi
             (await press.run(environment, *LIST)).ends(DONE, "delivery_limit", "hero.create", "took it 100 times")
             shown = (await press.run(environment, *SHOW, command.id, "--json")).ends(DONE).document
             assert (shown["set_aside_by"], shown["routing_key"]) == ("the broker", command.routing_key)
+            assert shown["app_id"] == "tests", "who to talk to"
             (await press.run(environment, *REPLAY, "--type", "hero.create")).ends(DONE, "1 sent again")
         (back,) = await everything_in(hole.channel, f"heroes.commands.{command.routing_key}")
         assert await hole.count() == 0

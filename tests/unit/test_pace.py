@@ -50,8 +50,8 @@ async def test_everybody_who_is_held_back_hears_that_it_is_over_and_nobody_befor
         with pace.owing(10):
             with pytest.raises(HeldBackError) as held_back:
                 pace.require_room()
-            waiting = [asyncio.ensure_future(held_back.value.over()) for _ in range(3)]
+            waiting = [asyncio.ensure_future(held_back.value.room()) for _ in range(3)]
             done, _ = await asyncio.wait(waiting, timeout=0.05)
             assert not done
         await asyncio.wait_for(asyncio.gather(*waiting), 5)
-    await asyncio.wait_for(held_back.value.over(), 5)
+    await asyncio.wait_for(held_back.value.room(), 5)

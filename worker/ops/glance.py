@@ -71,7 +71,7 @@ class Glance(Generic[T]):
         async with asyncio.timeout(self._patience.look_seconds):
             return await self._look()
 
-    def _told(self, error: Exception) -> str:
+    def _told(self, error: BaseException) -> str:
         """In our own words, where it is ours; others' texts may hold anything."""
         if isinstance(error, TimeoutError):
             return f"{self._whom} has not answered for {self._patience.look_seconds:g} s"

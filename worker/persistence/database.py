@@ -24,7 +24,8 @@ _CONNECT_TIMEOUT_SECONDS = 5
 _IDLE_IN_TRANSACTION_SECONDS = 10
 _LOCK_TIMEOUT_SECONDS = 2
 _CLIENT_GRACE_SECONDS = 2  # the server should be the one to end a slow statement; a frozen one can't
-_SIDE_POOL_SIZE = 6
+_SIDE_POOL_SIZE = 3
+_READING_POOL_SIZE = 3
 _POOL_TIMEOUT_SECONDS = 5
 
 
@@ -36,11 +37,14 @@ Answer = Callable[[Sessions, Any], Awaitable[Fact | Rejection]]
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Two pools: one for commands, as large as their concurrency, and a small one for everything beside them."""
+    """Three pools: one for commands, as large as their concurrency, and two small ones: for what is written beside them
+    (marks, sweeps, suspects), and for queries, so that no heap of slow ones holds up the others.
+    """
 
     url: str
     engine: AsyncEngine
     side_engine: AsyncEngine
+    reading_engine: AsyncEngine
     probe_engine: AsyncEngine
     transactions: Transactions
     sessions: Sessions
@@ -54,23 +58,24 @@ class Database:
         """Nothing is connected yet afterwards."""
         where, secured = address(url)
         arguments = {**_connect_args(statement_timeout_seconds), **secured}
-        engine, side = _engine(where, arguments, pool_size), _engine(where, arguments, _SIDE_POOL_SIZE)
+        sizes = (pool_size, _SIDE_POOL_SIZE, _READING_POOL_SIZE)
+        engine, side, reading = (_engine(where, arguments, size) for size in sizes)
         probe = create_async_engine(where, poolclass=NullPool, connect_args=arguments)
-        reading = side.execution_options(postgresql_readonly=True)  # the same pool
         freshness = _Freshness()
-        freshness.watch(engine)
-        freshness.watch(side)
+        for one in (engine, side, reading):
+            freshness.watch(one)
         return cls(
-            url,
-            engine,
-            side,
-            probe,
-            Transactions(engine, freshness.has),
-            _sessions(engine),
-            _sessions(side),
-            _sessions(reading),
-            arguments,
-            freshness,
+            url=url,
+            engine=engine,
+            side_engine=side,
+            reading_engine=reading,
+            probe_engine=probe,
+            transactions=Transactions(engine, freshness.has),
+            sessions=_sessions(engine),
+            side_sessions=_sessions(side),
+            reading_sessions=_sessions(reading.execution_options(postgresql_readonly=True)),
+            connect_args=arguments,
+            freshness=freshness,
         )
 
     @property
@@ -100,6 +105,7 @@ class Database:
         await self.transactions.close()
         await self.engine.dispose()
         await self.side_engine.dispose()
+        await self.reading_engine.dispose()
         await self.probe_engine.dispose()
 
 

@@ -1,7 +1,8 @@
 """Holds everybody back while a service that every command needs is away: waiting costs time and nothing else.
 
 The gate is closed by whoever meets the outage first. It opens only after every probe has succeeded and one of those who
-wait has gone ahead and met no outage either: a probe can't know every table and every right that a command needs.
+wait has gone ahead and met no outage either: a probe can't know every table and every right that a command needs. Where
+nobody waits any more, what the last one failed at is rehearsed.
 """
 
 import asyncio
@@ -11,18 +12,20 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 
-from worker.errors import in_words
+from worker.errors import UnavailableError, in_words
 from worker.failsafe import Failure, caught
 from worker.persistence.sqlstate import translated
+from worker.persistence.trial import Met, Trial
 
 Probe = Callable[[], Awaitable[None]]
+Rehearsal = Callable[[], Awaitable[object]]
+"""Meets what a piece of work would meet, and leaves nothing behind that may not happen twice."""
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
 _PROBE_TIMEOUT_SECONDS = 8.0
 _REMINDER_SECONDS = 60.0
 _WATCH_SECONDS = 10.0
-_UNDECIDED = "undecided"
 
 _log = logging.getLogger(__name__)
 
@@ -36,8 +39,9 @@ class Gate:
         self._reason: str | None = None
         self._closed_at = 0.0
         self._closed_before_seconds = 0.0
-        self._waiting: deque[asyncio.Future[bool]] = deque()
-        self._trial: asyncio.Future[str | None] | None = None
+        self._waiting: deque[asyncio.Future[Trial | None]] = deque()
+        self._trials: list[Trial] = []
+        self._rehearsal: Rehearsal | None = None
         self._probing: asyncio.Task[None] | None = None
         self.openings = 0
         self.successes = 0
@@ -57,20 +61,22 @@ class Gate:
         """For how long it has been closed, all times together."""
         return self._closed_before_seconds + self.closed_seconds
 
-    async def passed(self) -> bool:
-        """The gate is open, or this one goes ahead to try: True. Whoever passes says how it went by `close` or `well`,
-        or, where it is the one that tries and met no service at all, by `undecided`.
+    async def passed(self) -> Trial | None:
+        """The gate is open: None; or this one goes ahead, and the outcome of its trial is waited for.
+
+        Whoever passes says with it how it went: by `close`, by `well`, or by `undecided`.
         """
         if self._reason is None:
-            return False
-        turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+            return None
+        turn: asyncio.Future[Trial | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         return await turn
 
-    def close(self, reason: str) -> None:
+    def close(self, reason: str, trial: Trial | None = None, rehearsal: Rehearsal | None = None) -> None:
         """Nobody passes before probes and a trial succeed; only the first of many reports is told."""
-        if self._trial is not None and not self._trial.done():
-            self._trial.set_result(reason)
+        self._rehearsal = rehearsal or self._rehearsal
+        if trial is not None:
+            trial.ends(reason)
         if self._reason is not None:
             return
         self._reason = reason
@@ -79,16 +85,16 @@ class Gate:
         # In a context of its own: what it logs is not about the command that met the outage first.
         self._probing = asyncio.create_task(self._probe_until_open(), context=Context())
 
-    def well(self) -> None:
-        """Somebody met no outage: if it was a trial, the gate opens."""
+    def well(self, trial: Trial | None) -> None:
+        """This one met no outage: was it the trial, the gate opens."""
         self.successes += 1
-        if self._trial is not None and not self._trial.done():
-            self._trial.set_result(None)
+        if trial is not None:
+            trial.ends(Met.A_SERVICE)
 
-    def undecided(self) -> None:
-        """The trial told nothing: the next one goes ahead."""
-        if self._trial is not None and not self._trial.done():
-            self._trial.set_result(_UNDECIDED)
+    def undecided(self, trial: Trial | None) -> None:
+        """This one met no service at all: was it the trial, the next one goes ahead."""
+        if trial is not None:
+            trial.ends(Met.NOTHING)
 
     async def watch(self) -> None:
         """Looks from time to time, so that a worker without work knows of an outage, too. Ends only by cancellation."""
@@ -120,11 +126,12 @@ class Gate:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
         _log.warning("gate open after %.1f s", self.closed_seconds)
         self._closed_before_seconds += self.closed_seconds
-        self._reason = None
+        self._reason = self._rehearsal = None
+        self._trials.clear()
         self.openings += 1
         for turn in self._waiting:
             if not turn.done():
-                turn.set_result(False)
+                turn.set_result(None)
         self._waiting.clear()
 
     async def _problem(self) -> str | None:
@@ -142,25 +149,34 @@ class Gate:
         return None
 
     async def _tried(self) -> str | None:
-        """One of those who wait goes ahead: what it met. Nobody waits, nobody can tell: that is well, too."""
+        """One of those who wait goes ahead: what it met, or one before it that took longer than we waited."""
         while self._waiting:
             turn = self._waiting.popleft()
             if turn.done():  # cancelled while it waited
                 continue
-            self._trial = asyncio.get_running_loop().create_future()
-            turn.set_result(True)
-            try:
-                async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
-                    met = await self._trial
-                if met != _UNDECIDED:
-                    return met
-            except TimeoutError:
+            self._trials.append(Trial())
+            turn.set_result(self._trials[-1])
+            under_way = [trial.met for trial in self._trials]
+            done, _ = await asyncio.wait(under_way, timeout=_PROBE_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not done:
                 return "the one that went ahead has not come back yet"
-            finally:
-                self._trial = None
-        return None
+            self._trials = [trial for trial in self._trials if trial.met not in done]
+            met = done.pop().result()
+            if met is not Met.NOTHING:
+                return None if met is Met.A_SERVICE else met
+        return await self._rehearsed()
+
+    async def _rehearsed(self) -> str | None:
+        """Nobody waits, as after a long outage: what the last one that failed would meet. What takes long or fails
+        otherwise can't tell, and that is well, too.
+        """
+        result = await caught(_in_time, self._rehearsal) if self._rehearsal else None
+        if not isinstance(result, Failure) or isinstance(result.error, TimeoutError):
+            return None
+        error = translated(result.error) or result.error
+        return str(error) if isinstance(error, UnavailableError) else None
 
 
-async def _in_time(probe: Probe) -> None:
+async def _in_time(probe: Callable[[], Awaitable[object]]) -> None:
     async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
         await probe()

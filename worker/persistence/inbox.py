@@ -68,7 +68,7 @@ _PRUNE = (
 class Claim:
     """This transaction, and no other, handles the command; `now` is the database's clock at the claim."""
 
-    command_id: str
+    command: Command
     now: datetime
 
 
@@ -89,15 +89,15 @@ async def claim(driver: Driver, command: Command) -> Claim | Outcome | IdReused:
     Raises:
         StatementFailedError: the twin's row was pruned between two looks; the next attempt claims it.
     """
-    mark = fingerprint(command)
-    now = await driver.fetchval(_CLAIM, command.id, command.type, mark)
+    own = fingerprint(command)
+    now = await driver.fetchval(_CLAIM, command.id, command.type, own)
     if now is not None:
-        return Claim(command.id, now)
+        return Claim(command, now)
     # A statement sees what was committed before it began, so what the twin wrote shows up only in a new one.
     row = await driver.fetchrow(_LOOK, command.id)
     if row is None:
         raise StatementFailedError(_SERIALIZATION_FAILURE)
-    if row["fingerprint"] != mark:
+    if row["fingerprint"] != own:
         return IdReused()
     published = row["published_at"] is not None
     return stored(command.id, row["outcome"], row["events"], published=published)

@@ -33,7 +33,7 @@ _RELEASE = (
     delete(INBOX)
     .where(
         INBOX.c.command_id == bindparam("id"),
-        INBOX.c.fingerprint == bindparam("mark"),
+        INBOX.c.fingerprint == bindparam("own"),
         INBOX.c.outcome == OutcomeKind.DEAD_LETTERED.value,
         INBOX.c.published_at.is_not(None),
     )
@@ -63,8 +63,8 @@ async def known(session: AsyncSession, command_id: str, command: Command | None)
 
 async def release(session: AsyncSession, command: Command) -> bool:
     """The command may be handled anew once the caller commits; False: there was no row that may be taken back."""
-    mark = fingerprint(command)
-    released = (await session.execute(_RELEASE, {"id": command.id, "mark": mark})).one_or_none() is not None
+    own = {"id": command.id, "own": fingerprint(command)}
+    released = (await session.execute(_RELEASE, own)).one_or_none() is not None
     if released:
         await session.execute(_FORGET_STARTS, {"id": command.id})  # or its first crash would be one too many
     return released
@@ -87,8 +87,8 @@ async def asked(sessions: Sessions) -> AsyncIterator[AsyncSession]:
         if sqlstate.startswith(_REFUSALS):
             raise SettingsError("HEROES_DATABASE_URL: PostgreSQL refuses this user, password or database") from None
         if sqlstate == _NO_TABLE:
-            raise SchemaError("the database has no tables of ours yet: run heroes setup") from None
+            raise SchemaError("the database has no tables of ours yet", "run heroes setup") from None
         known_error = translated(error)
         raise UnreachableError(
-            f"PostgreSQL did not do it ({known_error or type(error).__name__}): run it again"
+            f"PostgreSQL did not do it ({known_error or type(error).__name__})", "run it again"
         ) from None

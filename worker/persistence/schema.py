@@ -80,15 +80,15 @@ async def verify(engine: AsyncEngine) -> None:
         if sqlstate is None or sqlstate.startswith(_GONE):
             raise UnreachableError("the database went away while its tables were looked at") from None
         raise SchemaError(
-            f"the tables can't be looked at ({type(error.orig).__name__}): has this user the rights?"
+            f"the tables can't be looked at ({type(error.orig).__name__})", "has this user the rights?"
         ) from None
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if current is None:
-        raise SchemaError("the database has no tables of ours yet: run heroes setup")
+        raise SchemaError("the database has no tables of ours yet", "run heroes setup")
     if head is not None and current < head:
-        raise SchemaError(f"the tables are at revision {current}, this worker needs {head}: run heroes setup")
+        raise SchemaError(f"the tables are at revision {current}, this worker needs {head}", "run heroes setup")
     if head is not None and oldest is not None and oldest > head:
-        raise SchemaError(f"the tables need a worker of revision {oldest}, this one knows {head}: run a newer worker")
+        raise SchemaError(f"the tables need a worker of revision {oldest}, this one knows {head}", "run a newer worker")
 
 
 async def wait_until_reachable(engine: AsyncEngine, shown_url: str, within_seconds: float) -> None:
@@ -111,7 +111,8 @@ async def wait_until_reachable(engine: AsyncEngine, shown_url: str, within_secon
         if asyncio.get_running_loop().time() >= deadline:
             raise UnreachableError(
                 f"PostgreSQL at {shown_url} did not answer within {within_seconds:g} s"
-                f" ({type(failure.error).__name__}): is it running, and is HEROES_DATABASE_URL right?"
+                f" ({type(failure.error).__name__})",
+                "is it running, and is HEROES_DATABASE_URL right?",
             )
         _log.warning("waiting for PostgreSQL at %s (%s)", shown_url, type(failure.error).__name__)
         await asyncio.sleep(_RETRY_SECONDS)

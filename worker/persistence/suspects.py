@@ -1,11 +1,11 @@
 """Finds the command that ends the process: what may be the one is handled alone, and its start is on record first.
 
-The broker's delivery count grows on every bystander, too, and names nobody. A start that its process never ended does:
-whoever starts a suspect holds every permit, so no other handler of that process was at work.
+The broker's delivery count grows on every bystander, too, and names nobody. A start that its process never ended does,
+if whoever starts a suspect holds every permit, so that no other handler of that process is at work.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from worker.failsafe import Failure, caught
 from worker.persistence.database import Sessions
-from worker.persistence.permits import Permits
 from worker.persistence.tables import SUSPECT
 
 _RETRY_SECONDS = 1.0
@@ -36,31 +35,27 @@ _FORGET_OLD = delete(SUSPECT).where(SUSPECT.c.started_at < func.now() - bindpara
 class Suspects:
     """Keeps which process started which command, in a table that outlives the process."""
 
-    def __init__(self, sessions: Sessions, permits: Permits) -> None:
+    def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._permits = permits
         self._process_id = str(uuid4())
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._has_started = False
 
     @asynccontextmanager
-    async def alone(self, command_id: str, may_begin: Callable[[], None] = lambda: None) -> AsyncIterator[int]:
-        """No other command is at work meanwhile; tells how many other processes started this one and never ended it.
+    async def started(self, command_id: str) -> AsyncIterator[int]:
+        """Its start is on record meanwhile; tells how many other processes started it and never ended it.
 
-        A failure of the block, and a cancellation, are ends, too: the process is still there. What `may_begin` raises
-        comes before anything was started.
+        A failure of the block, and a cancellation, are ends, too: the process is still there.
         """
-        async with self._permits.all():
-            may_begin()
-            if earlier := self._ending.pop(command_id, None):
-                earlier.cancel()
-            try:
-                yield await self._started(command_id)
-            except BaseException:
-                self._ending[command_id] = asyncio.create_task(self._ended(command_id))
-                raise
-            # Nobody begins before: if the next one ended the process, this start would stand there without an end, too.
-            await caught(self._execute, _FORGET, id=command_id)  # what stays is pruned one day
+        if earlier := self._ending.pop(command_id, None):
+            earlier.cancel()
+        try:
+            yield await self._started(command_id)
+        except BaseException:
+            self._ending[command_id] = asyncio.create_task(self._ended(command_id))
+            raise
+        # Nobody begins before: if the next one ended the process, this start would stand there without an end, too.
+        await caught(self._execute, _FORGET, id=command_id)  # what stays is pruned one day
 
     async def finish(self) -> None:
         """This process ends in good order: none of its starts counts, unless the database is away just now."""

@@ -109,14 +109,14 @@ def _below(connection: AsyncConnection) -> Connection:
 async def _begun(connection: AsyncConnection, session: Session) -> Driver:
     session.connection()  # for SQLAlchemy it begins here, and the session owns it; the server hears of it now:
     adapted: Any = _below(connection).connection.dbapi_connection
-    begun: Any = Failure(RuntimeError("cancelled"))
     try:
         # Private, for want of a public way: otherwise it begins with the first statement over SQLAlchemy only.
         begun = await caught(adapted._start_transaction)  # noqa: SLF001 - see above
-    finally:
-        if isinstance(begun, Failure):  # the driver would take its next transaction for a savepoint of this one
-            await connection.invalidate()
+    except BaseException:  # cancelled: the driver would take its next transaction for a savepoint of this one
+        await connection.invalidate()
+        raise
     if isinstance(begun, Failure):  # no command can be to blame for it
+        await connection.invalidate()
         raise DatabaseUnavailableError(type(begun.error).__name__) from begun.error
     return adapted.driver_connection
 

@@ -23,7 +23,7 @@ async def test_a_new_command_is_claimed_with_the_databases_clock(database: Datab
         claim = await inbox.claim(driver, command)
         after = await session.scalar(text("SELECT clock_timestamp()"))
     assert isinstance(claim, Claim)
-    assert claim.command_id == command.id
+    assert claim.command is command
     assert before < claim.now < after
 
 

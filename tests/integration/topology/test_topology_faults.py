@@ -64,7 +64,7 @@ async def test_an_event_log_of_another_age_says_which_setting_mends_it(connectio
 
 async def test_a_user_who_may_not_declare_is_told_so(management: httpx.AsyncClient, url: str) -> None:
     async with user(management, url, configure="^$") as theirs, connected(theirs, within_seconds=5) as connection:
-        with pytest.raises(TopologyError, match="this user may not declare it; run this as the user who may"):
+        with pytest.raises(TopologyError, match="this user may not declare it: run this as the user who may"):
             await topology.declare(connection, DAYS)
 
 

@@ -33,6 +33,11 @@ def instant(value: str) -> datetime:
     return datetime.fromisoformat(value.upper())
 
 
+def rfc3339(moment: datetime, timespec: str = "microseconds") -> str:
+    """The text that names this moment of UTC, to the fraction of a second that `datetime.isoformat` calls so."""
+    return moment.isoformat(timespec=timespec).replace("+00:00", "Z")
+
+
 def _is_instant(value: str) -> str:
     try:
         instant(value)
@@ -99,7 +104,7 @@ class Request(Envelope):
     @classmethod
     def new(cls, data: Any, *, source: str, **attributes: Any) -> Self:
         """One with a fresh id and the present time; `attributes` set any other attribute of the envelope."""
-        now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        now = rfc3339(datetime.now(UTC))
         (kind,) = get_args(cls.model_fields["type"].annotation)
         fresh = {"specversion": "1.0", "id": str(uuid4()), "type": kind, "time": now}
         return cls(**{**fresh, "source": source, "data": data, **attributes})

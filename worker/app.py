@@ -14,7 +14,6 @@ from typing import TypeVar
 from worker.assembly import Worker, assembled
 from worker.attendance import Attendance
 from worker.entity import Entity
-from worker.errors import TopologyError
 from worker.front import Front
 from worker.messaging import guard, topology, writing
 from worker.messaging.connection import connect, keep_connected, patiently, without_password
@@ -81,12 +80,11 @@ async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
 async def _verify(settings: Settings, database: Database) -> None:
     await schema.verify(database.side_engine)
 
-    async def missing() -> list[str]:
+    async def declared() -> None:
         async with await connect(settings.rabbitmq_url) as connection:
-            return await topology.missing(connection, settings.event_log_retention_days)
+            await topology.verify(connection, settings.event_log_retention_days)
 
-    if names := await _patiently(settings, missing):
-        raise TopologyError(f"RabbitMQ lacks {', '.join(names)}: run heroes setup")
+    await _patiently(settings, declared)
 
 
 async def _patiently(settings: Settings, work: Callable[[], Awaitable[T]]) -> T:

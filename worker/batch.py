@@ -51,6 +51,8 @@ class _State:
     version: int
     created_at: datetime
     updated_at: datetime
+    now: datetime
+    """The transaction's, by the database's clock."""
 
 
 @dataclass(slots=True)
@@ -58,7 +60,6 @@ class _Heroes:
     """The heroes of one batch as they are by now, and what is to be written in the end."""
 
     states: dict[int, _State]
-    now: datetime | None
     changed: set[int] = field(default_factory=set)
     deleted: set[int] = field(default_factory=set)
 
@@ -75,7 +76,7 @@ class _Heroes:
             self.deleted.add(state.id)
             return fact("hero.deleted", state)
         changes: dict[str, Any] = {**operation.changes}
-        after = replace(state, **changes, version=state.version + 1, updated_at=self.now or state.updated_at)
+        after = replace(state, **changes, version=state.version + 1, updated_at=state.now)
         self.states[state.id] = after
         self.changed.add(state.id)
         return fact("hero.updated", after, changed=sorted(operation.changes))
@@ -104,10 +105,9 @@ HANDLERS: Mapping[str, Handler] = {"hero.batch": apply_batch}
 async def _locked(session: AsyncSession, operations: Sequence[Operation]) -> _Heroes:
     wanted = {one.hero_id for one in operations if not isinstance(one, CreateOperation)}
     if not wanted:
-        return _Heroes({}, None)
-    rows = (await session.execute(_LOCK, {"ids": sorted(wanted)})).mappings().all()
-    states = {row["id"]: _State(**{name: row[name] for name in _State.__slots__}) for row in rows}
-    return _Heroes(states, rows[0]["now"] if rows else None)
+        return _Heroes({})
+    rows = (await session.execute(_LOCK, {"ids": sorted(wanted)})).mappings()
+    return _Heroes({row["id"]: _State(**row) for row in rows})
 
 
 async def _created(session: AsyncSession, operations: Sequence[Operation]) -> dict[int, Fact]:

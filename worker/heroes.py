@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from contracts.envelope import rfc3339
 from contracts.heroes import CreateHeroData, DeleteHeroData, UpdateHeroData
 from worker.outcomes import Fact, Handled, Rejection
 from worker.persistence.tables import METADATA, MOMENT
@@ -122,10 +123,6 @@ def public(row: Any) -> dict[str, Any]:
         "name": row.name,
         "age": row.age,
         "version": row.version,
-        "created_at": _written(row.created_at),
-        "updated_at": _written(row.updated_at),
+        "created_at": rfc3339(row.created_at),
+        "updated_at": rfc3339(row.updated_at),
     }
-
-
-def _written(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -41,6 +41,10 @@ class Reason(StrEnum):
     CRASHED_WORKER = "crashed_worker"
 
 
+HOPELESS = frozenset({Reason.INVALID_COMMAND, Reason.ID_REUSED})
+"""The same bytes sent again end in the same way."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """Something that a handler made true: the event to announce, about `subject`."""
@@ -120,7 +124,7 @@ def dead_lettered(command: Command, letter: Letter, time: str) -> Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """What could be read of a message that never reaches a handler."""
+    """What could be read of a message, whether or not it is one of ours."""
 
     command_id: str | None = None
     type: str | None = None

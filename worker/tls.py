@@ -55,7 +55,8 @@ def refusal(error: BaseException, setting: str, shown_url: str, options: Options
     if isinstance(failure, ssl.SSLCertVerificationError):
         if failure.verify_code in _OTHER_TIME:
             return UnreachableError(
-                f"{shown_url}: its certificate has expired or is not valid yet: renew it there, or set this clock right"
+                f"{shown_url}: its certificate has expired or is not valid yet",
+                "renew it there, or set this clock right",
             )
         if failure.verify_code in _OTHER_HOST:
             return SettingsError(

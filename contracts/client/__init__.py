@@ -84,7 +84,8 @@ class HeroesClient:
         """Connected.
 
         Raises:
-            ConnectionError: the broker can't be reached, or refuses the user (aiormq's errors are ConnectionErrors).
+            OSError: the broker can't be reached or refuses the user; mostly a ConnectionError, as most of aiormq's are.
+            AMQPError: it refuses the virtual host, in a way that aiormq can't read (RabbitMQ before 4).
         """
         await self._caller.link.open()
         return self

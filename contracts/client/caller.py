@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 from contracts.channels import COMMANDS, QUERIES
 from contracts.client.errors import NotConfirmedError, NotPreparedError, OutcomeTimeoutError, QueryFailedError
 from contracts.client.link import Link, Lost, NoExchange, Refused, Session
-from contracts.envelope import Command, Query
+from contracts.envelope import Command, Query, Request
 
 _NO_ANSWER = "the connection was lost, or the broker did not answer in time"
 
@@ -67,19 +67,8 @@ class Caller:
             QueryFailedError: nobody answered in time.
         """
         async with self._in_flight, self._reply() as (correlation_id, reply):
-
-            async def send() -> Session:
-                while True:
-                    session = await self.link.session()
-                    try:
-                        await session.publish(query, QUERIES, query.type, correlation_id=correlation_id)
-                    except Lost:
-                        session.mark_lost()
-                        continue
-                    return session
-
             try:
-                return await self._answered(send, reply)
+                return await self._answered(lambda: self._published(query, QUERIES, query.type, correlation_id), reply)
             except TimeoutError:
                 raise QueryFailedError(
                     "timeout", "no worker answered in time: is one at work? Asking again is safe"
@@ -93,20 +82,26 @@ class Caller:
         turn = self._in_order.setdefault(command.ordering_key, asyncio.Lock())
         try:
             async with asyncio.timeout(self._timeout_seconds), turn:
-                while True:
-                    session = await self.link.session()
-                    try:
-                        await session.publish(command, COMMANDS, command.routing_key, correlation_id=correlation_id)
-                    except Lost:
-                        session.mark_lost()
-                        continue
-                    return session
+                return await self._published(command, COMMANDS, command.routing_key, correlation_id)
         except TimeoutError:
             raise NotConfirmedError(command.id, _NO_ANSWER) from None
         except NoExchange as missing:
             raise NotPreparedError(command.id, str(missing)) from None
         except Refused as refused:
             raise NotConfirmedError(command.id, str(refused)) from None
+
+    async def _published(
+        self, request: Request, exchange: str, routing_key: str, correlation_id: str | None
+    ) -> Session:
+        """The broker has it, however often the connection was lost meanwhile."""
+        while True:
+            session = await self.link.session()
+            try:
+                await session.publish(request, exchange, routing_key, correlation_id=correlation_id)
+            except Lost:
+                session.mark_lost()
+            else:
+                return session
 
     async def _answered(self, send: Callable[[], Awaitable[Session]], reply: "asyncio.Future[bytes]") -> bytes:
         """Sent, and sent again whenever the connection was lost before the reply came."""

@@ -126,7 +126,8 @@ class Link:
         """The first session, or the reason why there is none.
 
         Raises:
-            ConnectionError: the broker can't be reached, or refuses the user (aiormq's errors are ConnectionErrors).
+            OSError: the broker can't be reached or refuses the user; mostly a ConnectionError, as most of aiormq's are.
+            AMQPError: it refuses the virtual host, in a way that aiormq can't read (RabbitMQ before 4).
         """
         self._session = await self._connected()
 

@@ -78,8 +78,8 @@ async def patiently(url: str, work: Callable[[], Awaitable[T]], *, within_second
                 ) from None
             if asyncio.get_running_loop().time() >= deadline:
                 raise UnreachableError(
-                    f"RabbitMQ at {without_password(url)} did not answer within {within_seconds:g} s:"
-                    f" is it running, and is HEROES_RABBITMQ_URL right?{_hint(url)}"
+                    f"RabbitMQ at {without_password(url)} did not answer within {within_seconds:g} s",
+                    f"is it running, and is HEROES_RABBITMQ_URL right?{_hint(url)}",
                 ) from error
             _log.warning("waiting for RabbitMQ at %s (%s)", without_password(url), type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)

@@ -16,6 +16,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from pamqp import encode
 
 from contracts.channels import DEAD_LETTERS
+from contracts.envelope import rfc3339
 from worker.messaging.channel import ConfirmedChannel
 from worker.outcomes import Letter
 
@@ -70,7 +71,7 @@ class DeadLetters:
             **_kept(message),
             "x-dead-letter-reason": str(letter.reason),
             "x-dead-letter-detail": letter.detail,
-            "x-dead-lettered-at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "x-dead-lettered-at": rfc3339(datetime.now(UTC), "milliseconds"),
             "x-original-exchange": message.exchange or "",
             "x-original-routing-key": message.routing_key or "",
             "x-worker": self._worker_id,

@@ -46,6 +46,11 @@ class DeadLetter:
         return self.message.headers
 
     @property
+    def app_id(self) -> str:
+        """What its publisher calls itself."""
+        return _printable(self.message.app_id) or UNKNOWN
+
+    @property
     def body_sha256(self) -> str:
         """Names this very body."""
         return sha256(self.message.body).hexdigest()

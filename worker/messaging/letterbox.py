@@ -137,8 +137,10 @@ def _told() -> Iterator[None]:
     try:
         yield
     except ChannelNotFoundEntity:
-        raise TopologyError(f"queue {DEAD_LETTERS} is missing: run heroes setup") from None
+        raise TopologyError(f"queue {DEAD_LETTERS} is missing", "run heroes setup") from None
     except ChannelAccessRefused:
         raise TopologyError(f"queue {DEAD_LETTERS}: this user may not read it") from None
     except _LOST as error:
-        raise UnreachableError(f"the connection to RabbitMQ was lost ({type(error).__name__}): run it again") from None
+        raise UnreachableError(
+            f"the connection to RabbitMQ was lost ({type(error).__name__})", "run it again"
+        ) from None

@@ -1,4 +1,4 @@
-"""Makes the message anew that a dead letter was, and publishes it to where it was published first.
+"""Makes the message anew that a dead letter was, and publishes it as a command again, by its first routing key.
 
 The body is untouched. Left out is what the way through the dead letters has added, and what would do harm: a user id
 (the broker takes only our own) and CC and BCC (every queue that they named was given a copy then).

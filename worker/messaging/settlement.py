@@ -100,7 +100,7 @@ class Settlement:
             self._finished.clear()
 
     async def finish(self, timeout_seconds: float) -> bool:
-        """No ack goes out any more, and everything that came is finished; False: time ran out.
+        """No ack goes out any more, and everything that came is finished; False: not everything, and time ran out.
 
         Whatever arrives from now on is not for us: `has_left`.
         """

@@ -137,6 +137,16 @@ async def missing(connection: AbstractConnection, event_log_retention_days: int)
     return [f"{thing.kind} {thing.name}" for thing in things if not await _exists(connection, thing)]
 
 
+async def verify(connection: AbstractConnection, event_log_retention_days: int) -> None:
+    """Nothing is missing.
+
+    Raises:
+        TopologyError: this is.
+    """
+    if names := await missing(connection, event_log_retention_days):
+        raise TopologyError(f"RabbitMQ lacks {', '.join(names)}", "run heroes setup")
+
+
 async def _exists(connection: AbstractConnection, thing: Exchange | Queue) -> bool:
     channel = await connection.channel()
     look = channel.get_exchange if isinstance(thing, Exchange) else channel.get_queue
@@ -161,9 +171,9 @@ def _explained(thing: Exchange | Queue) -> Iterator[None]:
     except ChannelPreconditionFailed as error:
         hint = _LOG_HINT if thing.name == EVENT_LOG else "delete it once it is empty"
         raise TopologyError(
-            f"{name} is there, but not as it should be ({error}): {hint}, then run heroes setup again"
+            f"{name} is there, but not as it should be ({error})", f"{hint}, then run heroes setup again"
         ) from error
     except ChannelNotFoundEntity as error:
-        raise TopologyError(f"{name} can't be bound, its exchange is missing: run heroes setup") from error
+        raise TopologyError(f"{name} can't be bound, its exchange is missing", "run heroes setup") from error
     except ChannelAccessRefused as error:
-        raise ForbiddenError(f"{name}: this user may not declare it; run this as the user who may") from error
+        raise ForbiddenError(f"{name}: this user may not declare it", "run this as the user who may") from error

@@ -62,8 +62,8 @@ async def _connected(url: str, wait_seconds: float) -> AbstractConnection:
             return await patiently(url, partial(connect, url), within_seconds=wait_seconds)
     except TimeoutError:
         raise UnreachableError(
-            f"RabbitMQ at {without_password(url)} did not answer within {wait_seconds:g} s:"
-            " is it running, and is HEROES_RABBITMQ_URL right?"
+            f"RabbitMQ at {without_password(url)} did not answer within {wait_seconds:g} s",
+            "is it running, and is HEROES_RABBITMQ_URL right?",
         ) from None
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from worker.errors import RefuseToStartError, SettingsError
+from worker.failsafe import cancelled_for_real
 from worker.operations.calling import AsJson, RabbitmqUrl, console, echo, explained, tell
 from worker.operations.looking import Look, Places, look
 from worker.settings import postgresql_url
@@ -51,7 +52,7 @@ async def _watch(places: Places, *, as_json: bool) -> None:
     with Live(console=wide, auto_refresh=False, screen=False) if paints else nullcontext() as live:
         # What goes to a file or a program is not painted over, but told look by look.
         show = partial(live.update, refresh=True) if live else partial(_print_dated, wide)
-        while not _interrupted():
+        while not cancelled_for_real():  # asked, too: a library that is just closing a connection swallows it
             try:
                 seen = await look(places)
             except RefuseToStartError as refusal:
@@ -67,12 +68,6 @@ def _print_dated(wide: Console, seen: Group | Text) -> None:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _interrupted() -> bool:
-    """Asked besides awaiting it: a library that is just closing a connection swallows a cancellation."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _database_url() -> str | None:

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 from worker.messaging.letter import UNKNOWN
 from worker.observability.recent import SetAside
-from worker.outcomes import Reason
+from worker.outcomes import HOPELESS
 
 _GROUPS = 8
 _IDS = 3
 # No space, quote or sign that a shell reads, and no dash in front that would be an option.
 _HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}", re.ASCII)
-_HOPELESS = frozenset({Reason.INVALID_COMMAND, Reason.ID_REUSED})
 
 EVERYTHING = "heroes dead-letters list"
 
@@ -34,7 +33,7 @@ class Group:
     @property
     def is_hopeless(self) -> bool:
         """The same command sent again would end in the same way."""
-        return self.reason in _HOPELESS
+        return self.reason in HOPELESS
 
     @property
     def commands(self) -> Iterator[tuple[str, str]]:

@@ -16,7 +16,7 @@ _TABLES, _CLOCK = "tables", "clock"
 _BROKEN_OFF = "stopped answering in the middle"
 _LOOK_SECONDS = 10.0
 _GRACE_SECONDS = 0.5
-_BESIDE_THE_POOL = 8  # the side pool, the probe, and one that is being replaced
+_BESIDE_THE_POOL = 8  # the two small pools, the probe, and one that is being replaced
 
 # A dead letter carries its worker's time, and a replay compares it with the database's to tell what came later.
 _NOTED_SKEW_SECONDS = 5.0
@@ -47,7 +47,7 @@ async def check_database(settings: Settings, wait_seconds: float) -> list[Findin
 
 
 def _away(part: str, when: str) -> Finding:
-    error = UnreachableError(f"PostgreSQL {when}: is it running, and is HEROES_DATABASE_URL right?")
+    error = UnreachableError(f"PostgreSQL {when}", "is it running, and is HEROES_DATABASE_URL right?")
     return Finding.refused(part, error)
 
 

@@ -3,7 +3,6 @@
 Only what is wrong counts for the exit code; a note stops nobody.
 """
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,6 @@ from worker.errors import ExitCode, RefuseToStartError, SettingsError
 URL_VARIABLE = "HEROES_RABBITMQ_MANAGEMENT_URL"
 
 _FEW = 3
-_TOLD_AND_DO = re.compile(r"((?:HEROES_\w+: )?.*?): (.*)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +36,10 @@ class Finding:
 
     @classmethod
     def refused(cls, part: str, error: RefuseToStartError) -> "Finding":
-        """What would keep a worker from starting. Its sentence ends with what to do, but for a setting's."""
-        sentence = str(error)
+        """What would keep a worker from starting. A setting's sentence begins with the variable's name."""
         if isinstance(error, SettingsError):
-            return cls(part, sentence, f"set {sentence.partition(':')[0]} right", error.exit_code)
-        parts = _TOLD_AND_DO.fullmatch(sentence)
-        told, do = parts.groups() if parts else (sentence, "see docs/runbook.md")
-        return cls(part, told, do, error.exit_code)
+            return cls(part, str(error), f"set {str(error).partition(':')[0]} right", error.exit_code)
+        return cls(part, error.wrong, error.do or "see docs/runbook.md", error.exit_code)
 
     @property
     def mark(self) -> str:

@@ -17,9 +17,6 @@ _ADVICE: dict[str, str] = {
     ),
     "expired": "It was too old when its turn came: replay it if it is still wanted, else drop it.",
 }
-HOPELESS = frozenset({Reason.INVALID_COMMAND, Reason.ID_REUSED})
-"""The same bytes sent again end in the same way."""
-
 _OTHERWISE = "Not set aside by this worker: look at its headers, then replay it, or drop it."
 
 

@@ -14,8 +14,8 @@ from worker.messaging.channel import ConfirmedChannel
 from worker.messaging.letter import DeadLetter
 from worker.messaging.letterbox import Letterbox
 from worker.messaging.resend import resend
-from worker.operations.dead_letters.advice import HOPELESS
 from worker.operations.dead_letters.ruling import Act, Judge, Ruling
+from worker.outcomes import HOPELESS
 from worker.persistence.replays import asked, release
 
 _FAILURES_IN_A_ROW = 3
@@ -67,7 +67,9 @@ class Replayer:
             failures = failures + 1 if act is Act.FAIL else 0
             yield letter, act
             if failures == _FAILURES_IN_A_ROW:
-                raise UnreachableError("RabbitMQ takes nothing (an alarm? a full queue? no permission?): run it again")
+                raise UnreachableError(
+                    "RabbitMQ takes nothing (an alarm? a full queue? no permission?)", "run it again"
+                )
             if not act.leaves:
                 self.judge.sent(ruling)
             if not self.dry and not act.leaves:

@@ -55,6 +55,7 @@ def described(letter: DeadLetter, secrets: Collection[str], *, reveal: bool) -> 
         "detail": letter.detail,
         "set_aside_at": written(letter.set_aside_at),
         "set_aside_by": "the broker" if letter.by_broker else str(letter.headers.get("x-worker", "")),
+        "app_id": letter.app_id,
         "exchange": letter.exchange,
         "routing_key": letter.routing_key,
         "sha256": letter.body_sha256,

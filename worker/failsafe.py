@@ -44,10 +44,12 @@ async def caught(work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwa
 
 
 def attempted(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T | Failure:
-    """The same for work that awaits nothing, and so is never cancelled; it fails by exceptions alone."""
+    """The same for work that awaits nothing, and so is never cancelled."""
     try:
         return work(*args, **kwargs)
-    except Exception as error:  # noqa: BLE001 - this is the one place
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - this is the one place
         return Failure(error)
 
 

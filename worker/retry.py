@@ -15,7 +15,8 @@ from typing import TypeVar
 from worker.errors import HeldBackError, StatementFailedError, UnavailableError
 from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
-from worker.persistence.gate import Gate, Rehearsal
+from worker.persistence.gate import Gate
+from worker.persistence.rehearsal import Work
 from worker.persistence.sqlstate import translated
 from worker.watch import Cause, Watch
 
@@ -66,7 +67,7 @@ class Retry:
         self,
         work: Callable[[], Awaitable[T]],
         give_up: Callable[[Letter], Awaitable[T]] | None = None,
-        rehearsal: Rehearsal | None = None,
+        rehearsal: Work | None = None,
     ) -> T:
         """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever.
 
@@ -75,7 +76,11 @@ class Retry:
         tries = _Tries()
         while True:
             trial = await self._gate.passed()
-            result = await caught(work)
+            try:
+                result = await caught(work)
+            except BaseException:  # cancelled, as with its channel
+                self._gate.undecided(trial)
+                raise
             if not isinstance(result, Failure):
                 self._gate.well(trial)
                 return result
@@ -84,8 +89,12 @@ class Retry:
                 self._gate.undecided(trial)
                 await error.room()
             elif isinstance(error, UnavailableError):
-                self._gate.close(str(error), trial, rehearsal)
-                await self._away(tries)
+                self._watch.retried(Cause.AWAY)
+                fails_alone = tries.away_at not in {None, self._gate.openings}  # it opened for others in between
+                tries.away_at = self._gate.openings
+                self._gate.close(str(error), trial, None if fails_alone else rehearsal)
+                if fails_alone:
+                    await asyncio.sleep(self._policy.away.pause_seconds(tries.failed_at(Cause.AWAY)))
             else:
                 self._gate.well(trial)
                 cause = Cause.REFUSED if isinstance(error, StatementFailedError) else Cause.BUG
@@ -93,16 +102,6 @@ class Retry:
                 if give_up and failed >= self._policy.backoff(cause).attempts:
                     return await give_up(_letter(error, failed))
                 await self._pause(error, cause, failed)
-
-    async def _away(self, tries: "_Tries") -> None:
-        """It may try again when the gate opens. Where all was well for others meanwhile, it is this work alone that
-        finds a service away, so it pauses by itself.
-        """
-        self._watch.retried(Cause.AWAY)
-        opened_since = tries.away_at not in {None, self._gate.openings}
-        tries.away_at = self._gate.openings
-        if opened_since:
-            await asyncio.sleep(self._policy.away.pause_seconds(tries.failed_at(Cause.AWAY)))
 
     async def _pause(self, error: BaseException, cause: Cause, failed: int) -> None:
         self._watch.retried(cause)

@@ -1,6 +1,8 @@
-"""Whatever happens at the arrival of a message, no ack ever covers one that nobody handles."""
+"""Whatever bug a message meets, no ack covers it and nobody overtakes it."""
 
+import asyncio
 import logging
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +11,13 @@ from contracts.channels import command_queues
 from contracts.heroes import COMMANDS
 from tests.harness.commands import create
 from tests.harness.settled import Channel
+from worker.messaging.arrival import Arrival
 from worker.messaging.consumer import rabbit_broker
 from worker.messaging.decode import Decoder
 from worker.messaging.intake import Intake
+from worker.messaging.lanes import Lanes
+from worker.messaging.settlement import Settlement
+from worker.watch import Journey
 
 QUEUE = command_queues()[0]
 
@@ -21,7 +27,7 @@ class Faulty(Decoder):
 
     def decode(self, body: bytes, content_type: str | None) -> Any:
         if body == b"odd":
-            raise ZeroDivisionError
+            raise SystemExit
         return super().decode(body, content_type)
 
 
@@ -34,14 +40,34 @@ async def test_a_bug_at_the_arrival_leaves_the_message_where_it_is(caplog: pytes
     intake.subscribe(QUEUE, Faulty(COMMANDS, 1000), _never, 32)
     settlement, channel = intake.settlements()[QUEUE], Channel()
 
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(RuntimeError):
         intake.arrive(channel.message(1, b"odd"), QUEUE)
     delivery = intake.arrive(channel.message(2, create().to_json()), QUEUE)
     assert settlement.in_hand == 1
-    assert "a message of heroes.commands.00 is stuck until this worker restarts: ZeroDivisionError" in caplog.text
+    assert "a message of heroes.commands.00 is stuck until its channel is closed: SystemExit" in caplog.text
 
     assert not await settlement.finish(timeout_seconds=0)
     await delivery.ack()
     settlement.gone()
     await settlement.tell_the_rest()
     assert channel.heard == [(2, False)], "the second alone"
+
+
+async def test_nobody_overtakes_what_met_a_bug_until_all_of_them_go_back_with_the_channel() -> None:
+    closing: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    message: Any = SimpleNamespace(channel=SimpleNamespace(closing=closing))
+    lanes, settlement = Lanes(), Settlement(32)
+    settlement.arrived()
+    turn = lanes.take(["hero"])
+    behind = lanes.take(["hero"])
+    delivery: Any = SimpleNamespace(turn=turn, settlement=settlement, journey=Journey())
+    arrival = Arrival(message, lambda *_: delivery, None)
+    arrival._delivery = delivery
+
+    await arrival.after_processed(ZeroDivisionError)
+    entering = asyncio.create_task(behind.__aenter__())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not entering.done()
+    closing.set_result(None)
+    await asyncio.wait_for(entering, 5)

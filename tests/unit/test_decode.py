@@ -1,5 +1,6 @@
 """A valid command comes out as it was sent, and of any other it is told what is wrong with it."""
 
+import builtins
 import json
 from collections.abc import Callable
 from typing import Any, Literal
@@ -153,14 +154,15 @@ def test_an_event_about_a_wrong_command_of_any_age_can_be_published(time: str) -
     as_message(event).properties.marshal()
 
 
-def test_a_bug_in_the_contract_itself_is_the_workers_to_mend() -> None:
+@pytest.mark.parametrize("error", [KeyError, SystemExit])
+def test_a_bug_in_the_contract_itself_is_the_workers_to_mend(error: type[BaseException]) -> None:
     """An entity of somebody else's, whose validator raises what no validator should."""
-    document = {"specversion": "1.0", "id": ID, "source": "/tests", "type": "odd", "data": {}}
+    document = {"specversion": "1.0", "id": ID, "source": "/tests", "type": "odd", "data": {"raises": error.__name__}}
     body = json.dumps(document).encode()
     found = Decoder((Odd,), MAX_BODY_BYTES).decode(body, None)
     assert isinstance(found, Undecodable)
     assert (found.letter.reason, found.traits.command_id) == (Reason.HANDLER_FAILED, ID)
-    assert found.letter.detail == "the contract's own code raised KeyError"
+    assert found.letter.detail == f"the contract's own code raised {error.__name__}"
 
 
 class Odd(Command):
@@ -172,7 +174,7 @@ class Odd(Command):
     @field_validator("data")
     @classmethod
     def _look(cls, data: dict[str, Any]) -> dict[str, Any]:
-        raise KeyError(data)
+        raise getattr(builtins, data["raises"])
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:

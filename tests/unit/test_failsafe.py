@@ -41,11 +41,15 @@ async def test_an_interruption_passes_through(kind: type[BaseException]) -> None
         await caught(interrupted)
 
 
-def test_work_that_awaits_nothing_is_attempted_in_the_same_way() -> None:
+@pytest.mark.parametrize("kind", [ZeroDivisionError, SystemExit, BaseException])
+def test_work_that_awaits_nothing_is_attempted_in_the_same_way(kind: type[BaseException]) -> None:
+    def fail() -> None:
+        raise kind
+
     assert attempted(lambda by: 6 / by, 3) == 2
-    failure = attempted(lambda by: 6 / by, 0)
+    failure = attempted(fail)
     assert isinstance(failure, Failure)
-    assert isinstance(failure.error, ZeroDivisionError)
+    assert type(failure.error) is kind
 
 
 async def test_a_future_that_was_cancelled_under_the_work_is_a_failure_and_no_cancellation() -> None:

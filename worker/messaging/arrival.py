@@ -48,7 +48,9 @@ class Arrival(BaseMiddleware[Any, Any]):
             self._delivery.settlement.gone()
         else:  # a bug of the worker itself: the command stays where it is, and nobody overtakes it
             self._delivery.settlement.stuck()
-            _log.error("a delivery is stuck until this worker restarts: %s", kind.__name__)
+            turn = self._delivery.turn  # all behind it go back with the channel, too
+            self.msg.channel.closing.add_done_callback(lambda _: turn.give_up())
+            _log.error("a delivery is stuck until its channel is closed: %s", kind.__name__)
         self._delivery.journey.gone()
         return False
 

@@ -99,10 +99,10 @@ class ConfirmedChannel:
         await channel.connection.ready()
 
     async def _opened(self) -> aiormq.Channel:
-        if self._channel is not None and not _is_ending(self._channel):
+        if self._channel is not None and not together.is_ending(self._channel):
             return self._channel
         async with self._opening:
-            if self._channel is None or _is_ending(self._channel):
+            if self._channel is None or together.is_ending(self._channel):
                 await self._connection.ready()
                 transport = self._connection.transport
                 if transport is None or transport.connection.is_closed:  # lost again at this very moment
@@ -119,9 +119,3 @@ class ConfirmedChannel:
         with contextlib.suppress(AMQPError, ChannelInvalidStateError, OSError, RuntimeError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_SECONDS):
                 await channel.close()
-
-
-def _is_ending(channel: aiormq.Channel) -> bool:
-    """Nothing may be written there any more: behind our answer to its close, it would end the whole connection."""
-    # Private: for some turns of the loop the client has answered, and still takes what is to be written.
-    return channel.is_closed or channel._close_exception is not None  # noqa: SLF001 - see above

@@ -16,7 +16,7 @@ from faststream.rabbit import RabbitBroker
 from contracts.channels import COMMANDS, UNSLOTTED, command_queues
 from contracts.envelope import Command
 from worker.errors import TopologyError
-from worker.failsafe import Failure, caught
+from worker.failsafe import Failure, attempted, caught
 from worker.messaging.arrival import Arrival
 from worker.messaging.consumer import Consumer
 from worker.messaging.decode import Decoder, traits_of
@@ -123,28 +123,29 @@ class Intake:
         """The delivery of a message that has just arrived, in its turn. Synchronous.
 
         Raises:
-            Exception: a bug; the message is counted as stuck, so that no ack covers it.
+            RuntimeError: there is a bug; the message is counted as stuck, so that no ack covers it.
         """
         line = self._lines[queue]
         line.consumer.settlement.arrived()
-        try:
-            return self._delivery(line, message, queue)
-        except BaseException as error:
+        made = attempted(self._delivery, line, message, queue)
+        if isinstance(made, Failure):
             line.consumer.settlement.stuck()
-            _log.error("a message of %s is stuck until this worker restarts: %s", queue, type(error).__name__)
-            raise
+            what = type(made.error).__name__
+            _log.error("a message of %s is stuck until its channel is closed: %s", queue, what)
+            raise RuntimeError("it could not be taken in") from made.error  # noqa: TRY004 - of whatever kind it was
+        return made
 
     def _delivery(self, line: "Line", message: DeliveredMessage, queue: str) -> Delivery:
         properties = message.header.properties
-        settlement = line.consumer.settlement
         content = line.decoder.decode(message.body, properties.content_type)
-        turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
         traits = traits_of(content)
         misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
         journey = line.watch.arrived(Sighting(queue, traits, properties.timestamp, len(message.body), misrouted))
         if isinstance(content, Command):
             content = journey.marked(content)
-        return Delivery(message, content, turn, settlement, traits, journey)
+        # Last of all: nobody would ever give up the turn of what is not taken in.
+        turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
+        return Delivery(message, content, turn, line.consumer.settlement, traits, journey)
 
     def _reconnected(self, *_: object) -> None:
         self._watch.reconnected("consuming")

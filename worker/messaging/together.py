@@ -10,9 +10,16 @@ from typing import Protocol
 
 import aiormq
 from aiormq.abc import ChannelFrame
+from aiormq.exceptions import ChannelInvalidStateError
 from pamqp.body import ContentBody
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
+
+
+def is_ending(channel: aiormq.Channel) -> bool:
+    """Nothing should be written there any more: behind our answer to its close, it would end the whole connection."""
+    # Private: for some turns of the loop the client has answered, and still takes what is to be written.
+    return channel.is_closed or channel._close_exception is not None  # noqa: SLF001 - see above
 
 
 class Outgoing(Protocol):
@@ -37,6 +44,8 @@ async def publish_together(channel: aiormq.Channel, messages: Sequence[tuple[Out
     """
     frames = [frame for message, key in messages for frame in _frames(channel, message, exchange, key)]
     async with channel.lock:
+        if is_ending(channel):
+            raise ChannelInvalidStateError("the broker closes it")
         await channel.write_queue.put(ChannelFrame.marshall(channel.number, frames))
         # Nobody else has run since it was put there, so no confirm has come.
         first = channel.delivery_tag + 1

@@ -12,14 +12,13 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from contextvars import Context
 
-from worker.errors import UnavailableError, in_words
+from worker.errors import in_words
 from worker.failsafe import Failure, caught
+from worker.persistence.rehearsal import Rehearsal, Work
 from worker.persistence.sqlstate import translated
 from worker.persistence.trial import Met, Trial
 
 Probe = Callable[[], Awaitable[None]]
-Rehearsal = Callable[[], Awaitable[object]]
-"""Meets what a piece of work would meet, and leaves nothing behind that may not happen twice."""
 
 _FIRST_PAUSE_SECONDS = 0.2
 _LONGEST_PAUSE_SECONDS = 5.0
@@ -41,7 +40,7 @@ class Gate:
         self._closed_before_seconds = 0.0
         self._waiting: deque[asyncio.Future[Trial | None]] = deque()
         self._trials: list[Trial] = []
-        self._rehearsal: Rehearsal | None = None
+        self._rehearsal = Rehearsal()
         self._probing: asyncio.Task[None] | None = None
         self.openings = 0
         self.successes = 0
@@ -70,11 +69,16 @@ class Gate:
             return None
         turn: asyncio.Future[Trial | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
-        return await turn
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self.undecided(turn.result())  # it was let pass, and never will
+            raise
 
-    def close(self, reason: str, trial: Trial | None = None, rehearsal: Rehearsal | None = None) -> None:
+    def close(self, reason: str, trial: Trial | None = None, rehearsal: Work | None = None) -> None:
         """Nobody passes before probes and a trial succeed; only the first of many reports is told."""
-        self._rehearsal = rehearsal or self._rehearsal
+        self._rehearsal.keep(rehearsal)
         if trial is not None:
             trial.ends(reason)
         if self._reason is not None:
@@ -88,6 +92,7 @@ class Gate:
     def well(self, trial: Trial | None) -> None:
         """This one met no outage: was it the trial, the gate opens."""
         self.successes += 1
+        self._rehearsal.well()
         if trial is not None:
             trial.ends(Met.A_SERVICE)
 
@@ -126,7 +131,8 @@ class Gate:
             pause_seconds = min(2 * pause_seconds, _LONGEST_PAUSE_SECONDS)
         _log.warning("gate open after %.1f s", self.closed_seconds)
         self._closed_before_seconds += self.closed_seconds
-        self._reason = self._rehearsal = None
+        self._reason = None
+        self._rehearsal.forget()
         self._trials.clear()
         self.openings += 1
         for turn in self._waiting:
@@ -150,33 +156,32 @@ class Gate:
 
     async def _tried(self) -> str | None:
         """One of those who wait goes ahead: what it met, or one before it that took longer than we waited."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if turn.done():  # cancelled while it waited
-                continue
-            self._trials.append(Trial())
-            turn.set_result(self._trials[-1])
-            under_way = [trial.met for trial in self._trials]
-            done, _ = await asyncio.wait(under_way, timeout=_PROBE_TIMEOUT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        while True:
+            if turn := self._next_turn():
+                self._trials.append(Trial())
+                turn.set_result(self._trials[-1])
+            if not self._trials:
+                return await self._rehearsal.problem()
+            done, _ = await asyncio.wait(
+                [trial.met for trial in self._trials],
+                timeout=_PROBE_TIMEOUT_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
             if not done:
                 return "the one that went ahead has not come back yet"
             self._trials = [trial for trial in self._trials if trial.met not in done]
             met = done.pop().result()
             if met is not Met.NOTHING:
                 return None if met is Met.A_SERVICE else met
-        return await self._rehearsed()
 
-    async def _rehearsed(self) -> str | None:
-        """Nobody waits, as after a long outage: what the last one that failed would meet. What takes long or fails
-        otherwise can't tell, and that is well, too.
-        """
-        result = await caught(_in_time, self._rehearsal) if self._rehearsal else None
-        if not isinstance(result, Failure) or isinstance(result.error, TimeoutError):
-            return None
-        error = translated(result.error) or result.error
-        return str(error) if isinstance(error, UnavailableError) else None
+    def _next_turn(self) -> "asyncio.Future[Trial | None] | None":
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():  # not cancelled while it waited
+                return turn
+        return None
 
 
-async def _in_time(probe: Callable[[], Awaitable[object]]) -> None:
+async def _in_time(probe: Probe) -> None:
     async with asyncio.timeout(_PROBE_TIMEOUT_SECONDS):
         await probe()

@@ -20,6 +20,7 @@ from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
 from worker.persistence.unit_of_work import Decide, UnitOfWork
 
+PARTS = ("before", "suspect", "beside")
 _LOCK = text("SELECT FROM suspect WHERE command_id = :id FOR UPDATE")
 
 
@@ -81,29 +82,41 @@ async def test_nobody_begins_before_a_good_end_is_on_record(
     assert await starts(stage, command.id) == 0
 
 
-async def test_nothing_else_is_at_work_beside_a_suspect(unit: UnitOfWork) -> None:
-    at_work, most_beside, alone = 0, 0, 0
+async def test_nothing_else_is_at_work_beside_a_suspect(unit: UnitOfWork, permits: Permits) -> None:
+    at_it, leave = {name: asyncio.Event() for name in PARTS}, {name: asyncio.Event() for name in PARTS}
 
-    async def work() -> None:
-        nonlocal at_work
-        at_work += 1
+    def part(name: str) -> Decide:
+        async def work() -> None:
+            at_it[name].set()
+            await leave[name].wait()
+
+        return _deciding(work)
+
+    async def holds_the_rest() -> bool:
+        return permits._permits._value == 0
+
+    async with asyncio.timeout(20):
+        before = asyncio.create_task(unit.run(create(), part("before")))
+        await at_it["before"].wait()
+        suspect = asyncio.create_task(unit.run_alone(create(), part("suspect"), _never))
+        await eventually(holds_the_rest, "the suspect has every permit but one")
+        assert not at_it["suspect"].is_set()
+        leave["before"].set()
+        await at_it["suspect"].wait()
+        beside = [asyncio.create_task(unit.run(create(), part("beside"))) for _ in range(2)]
+        assert await _is_at_work(unit) == 1
+        assert not at_it["beside"].is_set()
+        leave["suspect"].set()
+        await at_it["beside"].wait()
+        leave["beside"].set()
+        await asyncio.gather(before, suspect, *beside)
+
+
+async def _is_at_work(unit: UnitOfWork) -> int:
+    """So many transactions, after everybody had time to begin one."""
+    for _ in range(100):
         await asyncio.sleep(0)
-        at_work -= 1
-
-    async def suspect() -> None:
-        nonlocal most_beside, alone
-        alone += 1
-        for _ in range(20):
-            most_beside = max(most_beside, at_work)
-            await asyncio.sleep(0)
-
-    def others() -> list[Awaitable[object]]:
-        return [unit.run(create(), _deciding(work)) for _ in range(20)]
-
-    suspects = [unit.run_alone(create(), _deciding(suspect), _never) for _ in range(2)]
-    await asyncio.gather(*others(), *suspects, *others())
-    assert alone == len(suspects)
-    assert most_beside == 0
+    return unit.transactions.in_use
 
 
 async def test_a_suspect_that_may_not_begin_yet_has_no_start_on_record_and_holds_no_permit(

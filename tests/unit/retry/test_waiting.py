@@ -113,3 +113,30 @@ async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that
     await asyncio.wait_for(asyncio.gather(trial, next_task, held_back), 5)
     assert next_one.runs == 1
     await gate.stop()
+
+
+async def test_who_is_cancelled_as_the_trial_makes_way_at_once(pauses: list[float]) -> None:
+    is_well = asyncio.Event()
+
+    async def probe() -> None:
+        await is_well.wait()
+
+    async def renew() -> None:
+        pass
+
+    gate = Gate({"it": probe}, renew)
+    retry, never = Retry(gate, DEFAULT), asyncio.Event()
+    gate.close("gone")
+    trial = asyncio.create_task(retry.until_done(never.wait))
+    next_one = Work([])
+    next_task = asyncio.create_task(retry.until_done(next_one, give_up))
+    await asyncio.sleep(0)
+    is_well.set()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert next_one.runs == 0
+    trial.cancel()
+    async with asyncio.timeout(5):  # a trial that says nothing is waited for longer than that
+        assert await next_task == "done"
+    await asyncio.gather(trial, return_exceptions=True)
+    await gate.stop()

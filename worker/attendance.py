@@ -26,6 +26,7 @@ class Attendance:
     gate: Gate
     release_after_seconds: float
     _lost: list[str] = field(default_factory=list)
+    _released_at: int | None = None
 
     async def run(self) -> None:
         """Looks for ever; ends only by cancellation."""
@@ -39,9 +40,11 @@ class Attendance:
     async def look(self) -> None:
         """Every queue is consumed; or none is, while an outage lasts."""
         closed_seconds = self.gate.closed_seconds
-        if closed_seconds >= self.release_after_seconds and not self.intake.is_released:
+        # Where nothing has succeeded since the last time, it is still the same outage: once is enough.
+        if closed_seconds >= self.release_after_seconds and self.gate.successes != self._released_at:
             _log.warning("an outage of %.0f s: commands in hand go back to their queues", closed_seconds)
             await self.intake.release()
+            self._released_at = self.gate.successes
         elif not (self.intake.is_released and self.gate.closed_because):
             self._tell(await self.intake.attach())
 

@@ -61,12 +61,7 @@ class Pipeline:
             return delivery.content.outcome()
         command = cast("Command", delivery.content)  # so these queues are decoded
         confirmed = self.marker.remembered(command.id)  # before the inbox is asked: its row may be marked in between
-        outcome = await self.retry.until_done(
-            lambda: self._attempt(delivery, command),
-            partial(self._give_up, command),
-            # A suspect is not rehearsed: it may be what ends the process.
-            None if delivery.is_suspect else partial(self.unit_of_work.rehearse, command, self._apply),
-        )
+        outcome = await self.retry.until_done(lambda: self._attempt(delivery, command), partial(self._give_up, command))
         if isinstance(outcome, IdReused):
             return _id_reused(delivery)
         if outcome.found:
@@ -91,11 +86,7 @@ class Pipeline:
 
     async def _give_up(self, command: Command, letter: Letter) -> Outcome | IdReused:
         self.unit_of_work.permits.gave_up()
-        decide = partial(_dead_letter, letter)
-        return await self.retry.until_done(
-            lambda: self.unit_of_work.run(command, decide),
-            rehearsal=partial(self.unit_of_work.rehearse, command, decide),
-        )
+        return await self.retry.until_done(lambda: self.unit_of_work.run(command, partial(_dead_letter, letter)))
 
     async def _announce(self, delivery: Delivery, outcome: Outcome) -> None:
         delivery.journey.decided(outcome)
@@ -111,8 +102,7 @@ class Pipeline:
         if letter:
             await self.retry.until_done(lambda: self.letters.send(delivery.message, letter))
         if events:
-            publish = partial(self.events.publish, events)
-            await self.retry.until_done(publish, rehearsal=publish)  # events may go out twice
+            await self.retry.until_done(lambda: self.events.publish(events))
 
 
 def _id_reused(delivery: Delivery) -> Outcome:

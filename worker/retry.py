@@ -16,7 +16,6 @@ from worker.errors import HeldBackError, StatementFailedError, UnavailableError
 from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
 from worker.persistence.gate import Gate
-from worker.persistence.rehearsal import Work
 from worker.persistence.sqlstate import translated
 from worker.watch import Cause, Watch
 
@@ -64,15 +63,9 @@ class Retry:
         self._watch = watch or Watch()
 
     async def until_done(
-        self,
-        work: Callable[[], Awaitable[T]],
-        give_up: Callable[[Letter], Awaitable[T]] | None = None,
-        rehearsal: Work | None = None,
+        self, work: Callable[[], Awaitable[T]], give_up: Callable[[Letter], Awaitable[T]] | None = None
     ) -> T:
-        """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever.
-
-        `rehearsal` tells whether the service is back, should nobody be there any more to try the work itself.
-        """
+        """The work's result, or, its attempts spent, that of `give_up`; without `give_up` it is tried for ever."""
         tries = _Tries()
         while True:
             trial = await self._gate.passed()
@@ -89,10 +82,10 @@ class Retry:
                 self._gate.undecided(trial)
                 await error.room()
             elif isinstance(error, UnavailableError):
-                self._watch.retried(Cause.AWAY)
                 fails_alone = tries.away_at not in {None, self._gate.openings}  # it opened for others in between
                 tries.away_at = self._gate.openings
-                self._gate.close(str(error), trial, None if fails_alone else rehearsal)
+                self._gate.close(str(error), trial)
+                self._watch.retried(Cause.AWAY)
                 if fails_alone:
                     await asyncio.sleep(self._policy.away.pause_seconds(tries.failed_at(Cause.AWAY)))
             else:

@@ -66,7 +66,7 @@ async def _outlast(site: Site, *workers: Worker, outage: str = "stopped") -> Non
         await eventually(is_over, "the outage has lasted")
 
 
-@pytest.mark.parametrize("outage", ["stopped", "table missing", "disk full"])
+@pytest.mark.parametrize("outage", ["stopped", "table missing"])
 async def test_an_outage_of_many_consumer_time_outs_dead_letters_nothing(
     stage: Stage, wire: Wire, site: Site, outage: str
 ) -> None:

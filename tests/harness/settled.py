@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 from aiormq.abc import DeliveredMessage
 from aiormq.exceptions import ChannelInvalidStateError
@@ -16,6 +16,7 @@ class Channel:
 
     heard: list[tuple[int, bool]] = field(default_factory=list)
     closed: bool = False
+    closing: Any = None
 
     def message(self, tag: int, body: bytes = b"") -> DeliveredMessage:
         """A delivery on this channel."""

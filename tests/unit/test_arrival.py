@@ -9,7 +9,7 @@ import pytest
 
 from contracts.channels import command_queues
 from contracts.heroes import COMMANDS
-from tests.harness.commands import create
+from tests.harness.commands import create, update
 from tests.harness.settled import Channel
 from worker.messaging.arrival import Arrival
 from worker.messaging.consumer import rabbit_broker
@@ -17,7 +17,7 @@ from worker.messaging.decode import Decoder
 from worker.messaging.intake import Intake
 from worker.messaging.lanes import Lanes
 from worker.messaging.settlement import Settlement
-from worker.watch import Journey
+from worker.watch import Journey, Sighting, Watch
 
 QUEUE = command_queues()[0]
 
@@ -51,6 +51,28 @@ async def test_a_bug_at_the_arrival_leaves_the_message_where_it_is(caplog: pytes
     settlement.gone()
     await settlement.tell_the_rest()
     assert channel.heard == [(2, False)], "the second alone"
+
+
+async def test_nobody_overtakes_what_could_not_be_taken_in_after_it_was_read() -> None:
+    class Blind(Watch):
+        def arrived(self, sighting: Sighting) -> Journey:
+            if sighting.body_bytes == len(odd):
+                raise ZeroDivisionError
+            return Journey()
+
+    intake = Intake(rabbit_broker("amqp://127.0.0.1:1", logging.getLogger("a test")), "one", Blind())
+    intake.subscribe(QUEUE, Decoder(COMMANDS, 1000), _never, 32)
+    channel = Channel(closing=asyncio.get_running_loop().create_future())
+    odd, next_one = update(7, {"name": "an odd one"}).to_json(), update(7, {"age": 1}).to_json()
+    with pytest.raises(RuntimeError):
+        intake.arrive(channel.message(1, odd), QUEUE)
+    behind = intake.arrive(channel.message(2, next_one), QUEUE)
+    entering = asyncio.create_task(behind.turn.__aenter__())
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not entering.done()
+    channel.closing.set_result(None)
+    await asyncio.wait_for(entering, 5)
 
 
 async def test_nobody_overtakes_what_met_a_bug_until_all_of_them_go_back_with_the_channel() -> None:

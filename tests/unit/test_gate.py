@@ -8,10 +8,8 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.stage import eventually
-from worker.errors import DatabaseUnavailableError, StatementFailedError
 from worker.persistence import gate as module
 from worker.persistence.gate import Gate
-from worker.persistence.rehearsal import _PATIENCE_SECONDS
 from worker.persistence.trial import Trial
 
 
@@ -167,59 +165,6 @@ async def test_a_trial_that_takes_longer_than_it_is_waited_for_is_heard_all_the_
     gate.well(first)
     await asyncio.wait_for(asyncio.gather(*waiting), 5)
     assert gate.closed_because is None
-
-
-async def test_with_nobody_waiting_what_failed_is_rehearsed_until_it_meets_no_outage(gate: Gate) -> None:
-    """As after a long outage, when all commands have gone back to their queues: the probes may see nothing of it."""
-    rehearsed, away = 0, True
-
-    async def rehearse() -> None:
-        nonlocal rehearsed
-        rehearsed += 1
-        if away:
-            raise DatabaseUnavailableError("no room on the disk")
-
-    async def often() -> bool:
-        return rehearsed > 5
-
-    gate.close("gone", None, rehearse)
-    await eventually(often, "it was rehearsed again and again")
-    assert gate.closed_because == "no room on the disk"
-    away = False
-    await eventually(lambda: _is_open(gate), "the gate is open")
-
-
-async def test_a_rehearsal_that_never_succeeds_holds_up_the_others_only_so_long_and_longer_each_time(
-    gate: Gate,
-) -> None:
-    """It may be the only piece of work that fails, and while it is rehearsed nobody else can show that."""
-
-    async def rehearse() -> None:
-        raise DatabaseUnavailableError("no such table")
-
-    loop, held_seconds = asyncio.get_running_loop(), list[float]()
-    gate._rehearsal.patience_seconds = 0.3
-    for _ in range(2):
-        began = loop.time()
-        gate.close("gone", None, rehearse)
-        await eventually(lambda: _is_open(gate), "the gate is open")
-        held_seconds.append(loop.time() - began)
-    assert 0.3 <= held_seconds[0] < 0.6 <= held_seconds[1]
-    gate.well(None)
-    assert gate._rehearsal.patience_seconds == _PATIENCE_SECONDS, "somebody met no outage: the next one is another"
-
-
-@pytest.mark.parametrize("error", [ZeroDivisionError, StatementFailedError("23505")])
-async def test_a_rehearsal_that_meets_no_outage_keeps_nothing_closed(
-    gate: Gate, error: Exception | type[Exception]
-) -> None:
-    """A bug, or a statement that a live server refused: a command has to show it."""
-
-    async def rehearse() -> None:
-        raise error
-
-    gate.close("gone", None, rehearse)
-    await eventually(lambda: _is_open(gate), "the gate is open")
 
 
 async def test_a_long_outage_is_a_line_at_its_begin_one_now_and_then_and_one_at_its_end(

@@ -138,13 +138,16 @@ class Intake:
     def _delivery(self, line: "Line", message: DeliveredMessage, queue: str) -> Delivery:
         properties = message.header.properties
         content = line.decoder.decode(message.body, properties.content_type)
-        traits = traits_of(content)
-        misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
-        journey = line.watch.arrived(Sighting(queue, traits, properties.timestamp, len(message.body), misrouted))
-        if isinstance(content, Command):
-            content = journey.marked(content)
-        # Last of all: nobody would ever give up the turn of what is not taken in.
         turn = self._lanes.take(content.ordering_keys if isinstance(content, Command) else ())
+        try:
+            traits = traits_of(content)
+            misrouted = isinstance(content, Command) and queue not in {UNSLOTTED, f"{COMMANDS}.{content.routing_key}"}
+            journey = line.watch.arrived(Sighting(queue, traits, properties.timestamp, len(message.body), misrouted))
+            if isinstance(content, Command):
+                content = journey.marked(content)
+        except BaseException:
+            message.channel.closing.add_done_callback(lambda _: turn.give_up())  # as of any other that is stuck
+            raise
         return Delivery(message, content, turn, line.consumer.settlement, traits, journey)
 
     def _reconnected(self, *_: object) -> None:

@@ -1,8 +1,7 @@
 """Holds everybody back while a service that every command needs is away: waiting costs time and nothing else.
 
 The gate is closed by whoever meets the outage first. It opens only after every probe has succeeded and one of those who
-wait has gone ahead and met no outage either: a probe can't know every table and every right that a command needs. Where
-nobody waits any more, what the last one failed at is rehearsed.
+wait has gone ahead and met no outage either: a probe can't know every table and every right that a command needs.
 """
 
 import asyncio
@@ -14,7 +13,6 @@ from contextvars import Context
 
 from worker.errors import in_words
 from worker.failsafe import Failure, caught
-from worker.persistence.rehearsal import Rehearsal, Work
 from worker.persistence.sqlstate import translated
 from worker.persistence.trial import Met, Trial
 
@@ -40,7 +38,6 @@ class Gate:
         self._closed_before_seconds = 0.0
         self._waiting: deque[asyncio.Future[Trial | None]] = deque()
         self._trials: list[Trial] = []
-        self._rehearsal = Rehearsal()
         self._probing: asyncio.Task[None] | None = None
         self.openings = 0
         self.successes = 0
@@ -76,9 +73,8 @@ class Gate:
                 self.undecided(turn.result())  # it was let pass, and never will
             raise
 
-    def close(self, reason: str, trial: Trial | None = None, rehearsal: Work | None = None) -> None:
+    def close(self, reason: str, trial: Trial | None = None) -> None:
         """Nobody passes before probes and a trial succeed; only the first of many reports is told."""
-        self._rehearsal.keep(rehearsal)
         if trial is not None:
             trial.ends(reason)
         if self._reason is not None:
@@ -92,7 +88,6 @@ class Gate:
     def well(self, trial: Trial | None) -> None:
         """This one met no outage: was it the trial, the gate opens."""
         self.successes += 1
-        self._rehearsal.well()
         if trial is not None:
             trial.ends(Met.A_SERVICE)
 
@@ -132,7 +127,6 @@ class Gate:
         _log.warning("gate open after %.1f s", self.closed_seconds)
         self._closed_before_seconds += self.closed_seconds
         self._reason = None
-        self._rehearsal.forget()
         self._trials.clear()
         self.openings += 1
         for turn in self._waiting:
@@ -155,13 +149,15 @@ class Gate:
         return None
 
     async def _tried(self) -> str | None:
-        """One of those who wait goes ahead: what it met, or one before it that took longer than we waited."""
+        """What one of those who wait met, which goes ahead, or one before it that took longer than we waited. Nobody
+        waits, nobody can tell: that is well, too.
+        """
         while True:
             if turn := self._next_turn():
                 self._trials.append(Trial())
                 turn.set_result(self._trials[-1])
             if not self._trials:
-                return await self._rehearsal.problem()
+                return None
             done, _ = await asyncio.wait(
                 [trial.met for trial in self._trials],
                 timeout=_PROBE_TIMEOUT_SECONDS,

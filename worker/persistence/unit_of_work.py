@@ -4,7 +4,6 @@ What an earlier delivery of the same command decided stands, whoever asks again.
 """
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +16,7 @@ from worker.persistence.inbox import Claim, IdReused
 from worker.persistence.pace import Pace
 from worker.persistence.permits import Permits
 from worker.persistence.suspects import Suspects
-from worker.persistence.transactions import Transaction, Transactions
+from worker.persistence.transactions import Transactions
 from worker.watch import Watch
 
 Handler = Callable[[AsyncSession, Any], Awaitable[Handled]]
@@ -58,31 +57,12 @@ class UnitOfWork:
             async with self.suspects.started(command.id) as crashes:
                 return await self._transaction(command, decide if crashes < CRASHES else give_up)
 
-    async def rehearse(self, command: Command, decide: Decide) -> None:
-        """Nothing is true that was not before, and the command's numbers are gone: what a sequence gives stays given.
-
-        Raises:
-            Exception: what `run` would meet just now.
-        """
-        with suppress(_Undone):
-            async with self.permits.one(), self.transactions.begin() as transaction:
-                await _handled(transaction, command, decide)
-                raise _Undone
-
     async def _transaction(self, command: Command, decide: Decide) -> Outcome | IdReused:
         with self.watch.transaction():
-            async with self.transactions.begin() as transaction:
-                return await _handled(transaction, command, decide)
-
-
-class _Undone(Exception):  # noqa: N818 - no error: it only ends a rehearsal
-    """The transaction is rolled back."""
-
-
-async def _handled(transaction: Transaction, command: Command, decide: Decide) -> Outcome | IdReused:
-    claimed = await inbox.claim(transaction.driver, command)
-    if not isinstance(claimed, Claim):
-        return claimed
-    outcome = await decide(transaction.session, claimed)
-    await inbox.record(transaction.driver, outcome)
-    return outcome
+            async with self.transactions.begin() as (driver, session):
+                claimed = await inbox.claim(driver, command)
+                if not isinstance(claimed, Claim):
+                    return claimed
+                outcome = await decide(session, claimed)
+                await inbox.record(driver, outcome)
+            return outcome

@@ -3,8 +3,12 @@
 Anything outside this tree that a handler raises is a bug and is counted as an attempt, unless it is the database's.
 """
 
+import traceback
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
+from pathlib import Path
+
+_SHOWN_FRAMES = 5
 
 
 class ExitCode(IntEnum):
@@ -61,6 +65,18 @@ def in_words(error: BaseException) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: is it running?"
     return type(error).__name__
+
+
+def in_code(error: BaseException, causes: int = 3) -> str:
+    """Where it went wrong, for who mends it: the error's type and the lines of code on its way, innermost last. Not its
+    text, which may quote values of fields.
+    """
+    frames = traceback.extract_tb(error.__traceback__, limit=-_SHOWN_FRAMES)
+    lines = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    cause = error.__cause__ or error.__context__
+    return f"{type(error).__name__} at {' > '.join(lines)}" + (
+        f", from {in_code(cause, causes - 1)}" if cause and causes else ""
+    )
 
 
 class RefuseToStartError(WorkerError):

@@ -6,13 +6,11 @@ Only a statement that a live server refused, or a bug, costs an attempt; while a
 import asyncio
 import logging
 import random
-import traceback
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
-from worker.errors import HeldBackError, StatementFailedError, UnavailableError
+from worker.errors import HeldBackError, StatementFailedError, UnavailableError, in_code
 from worker.failsafe import Failure, caught
 from worker.outcomes import Letter, Reason
 from worker.persistence.gate import Gate
@@ -20,8 +18,6 @@ from worker.persistence.sqlstate import translated
 from worker.watch import Cause, Watch
 
 T = TypeVar("T")
-
-_SHOWN_FRAMES = 5
 
 _log = logging.getLogger(__name__)
 
@@ -99,7 +95,7 @@ class Retry:
     async def _pause(self, error: BaseException, cause: Cause, failed: int) -> None:
         self._watch.retried(cause)
         pause_seconds = self._policy.backoff(cause).pause_seconds(failed)
-        what = str(error) if cause is Cause.REFUSED else _where(error)
+        what = str(error) if cause is Cause.REFUSED else in_code(error)
         _log.warning("attempt %d failed, next in %.1f s: %s", failed, pause_seconds, what)
         await asyncio.sleep(pause_seconds)
 
@@ -116,16 +112,6 @@ class _Tries:
         """How often, with this time."""
         self.spent[cause] = self.spent.get(cause, 0) + 1
         return self.spent[cause]
-
-
-def _where(error: BaseException, causes: int = 3) -> str:
-    """The error's type and the lines of code on its way, innermost last; its text may quote values of fields."""
-    frames = traceback.extract_tb(error.__traceback__, limit=-_SHOWN_FRAMES)
-    lines = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-    cause = error.__cause__ or error.__context__
-    return f"{type(error).__name__} at {' > '.join(lines)}" + (
-        f", from {_where(cause, causes - 1)}" if cause and causes else ""
-    )
 
 
 def _letter(error: BaseException, attempts: int) -> Letter:

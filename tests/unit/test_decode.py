@@ -155,7 +155,9 @@ def test_an_event_about_a_wrong_command_of_any_age_can_be_published(time: str) -
 
 
 @pytest.mark.parametrize("error", [KeyError, SystemExit])
-def test_a_bug_in_the_contract_itself_is_the_workers_to_mend(error: type[BaseException]) -> None:
+def test_a_bug_in_the_contract_itself_is_the_workers_to_mend_and_its_log_says_where(
+    error: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
     """An entity of somebody else's, whose validator raises what no validator should."""
     document = {"specversion": "1.0", "id": ID, "source": "/tests", "type": "odd", "data": {"raises": error.__name__}}
     body = json.dumps(document).encode()
@@ -163,6 +165,9 @@ def test_a_bug_in_the_contract_itself_is_the_workers_to_mend(error: type[BaseExc
     assert isinstance(found, Undecodable)
     assert (found.letter.reason, found.traits.command_id) == (Reason.HANDLER_FAILED, ID)
     assert found.letter.detail == f"the contract's own code raised {error.__name__}"
+    assert f"the contract's own code failed: {error.__name__} at " in caplog.text
+    assert "test_decode.py" in caplog.text
+    assert "what stood in a field" not in caplog.text
 
 
 class Odd(Command):
@@ -174,7 +179,7 @@ class Odd(Command):
     @field_validator("data")
     @classmethod
     def _look(cls, data: dict[str, Any]) -> dict[str, Any]:
-        raise getattr(builtins, data["raises"])
+        raise getattr(builtins, data["raises"])("what stood in a field")
 
 
 def test_a_long_list_of_mistakes_is_cut() -> None:

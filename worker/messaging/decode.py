@@ -4,6 +4,7 @@ Decoding never raises, whatever the bytes, and a reason never tells the value of
 events and logs.
 """
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from contracts.envelope import HeaderText, Instant, MessageId, Request, ShortText
+from worker.errors import in_code
 from worker.failsafe import Failure, attempted
 from worker.outcomes import Letter, Outcome, Reason, Traits, set_aside, shortened
 
@@ -23,6 +25,9 @@ _CONTENT_TYPES = frozenset({"application/cloudevents+json", "application/json"})
 _SHOWN_CHARACTERS = 200
 _SHOWN_ERRORS = 10
 _READ_AT_MOST_TIMES_THE_LIMIT = 4  # reading goes on the event loop: a huge body must not hold up everybody else
+
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ class Decoder:
             return request
         if isinstance(read.error, ValidationError):
             return self._refused(body, read.error)
+        _log.error("the contract's own code failed: %s", in_code(read.error))
         what = type(read.error).__name__  # a validator's own: as a handler's, it is mended by another worker
         return self._undecodable(body, f"the contract's own code raised {what}", Reason.HANDLER_FAILED)
 

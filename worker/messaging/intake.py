@@ -15,7 +15,7 @@ from faststream.rabbit import RabbitBroker
 
 from contracts.channels import COMMANDS, UNSLOTTED, command_queues
 from contracts.envelope import Command
-from worker.errors import TopologyError
+from worker.errors import TopologyError, in_code
 from worker.failsafe import Failure, attempted, caught
 from worker.messaging.arrival import Arrival
 from worker.messaging.consumer import Consumer
@@ -130,9 +130,9 @@ class Intake:
         made = attempted(self._delivery, line, message, queue)
         if isinstance(made, Failure):
             line.consumer.settlement.stuck()
-            what = type(made.error).__name__
-            _log.error("a message of %s is stuck until its channel is closed: %s", queue, what)
-            raise RuntimeError("it could not be taken in") from made.error  # noqa: TRY004 - of whatever kind it was
+            _log.error("a message of %s is stuck until its channel is closed: %s", queue, in_code(made.error))
+            # Without its cause: FastStream logs it, and the cause's text may hold values of fields.
+            raise RuntimeError("it could not be taken in")  # noqa: TRY004 - of whatever kind the cause was
         return made
 
     def _delivery(self, line: "Line", message: DeliveredMessage, queue: str) -> Delivery:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+from tests.harness.gates import gate_until, nothing_to_renew, turns
 from tests.harness.retried import DEFAULT, Work, give_up
 from worker.errors import DatabaseUnavailableError, HeldBackError
 from worker.persistence.gate import Gate
@@ -15,19 +16,14 @@ async def test_unavailability_closes_the_gate_and_nobody_passes_before_the_probe
         if not well.is_set():
             raise ConnectionError
 
-    async def renew() -> None:
-        pass
-
-    gate = Gate({"it": probe}, renew)
+    gate = Gate({"it": probe}, nothing_to_renew)
     work = Work([DatabaseUnavailableError("gone")])
     under_way = asyncio.create_task(Retry(gate, DEFAULT).until_done(work, give_up))
     other = Work([])
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     assert gate.closed_because == "it: ConnectionError", "what the probe meets is the latest news"
     waiting = asyncio.create_task(Retry(gate, DEFAULT).until_done(other, give_up))
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     assert (work.runs, other.runs) == (1, 0)
     well.set()
     assert [await asyncio.wait_for(task, 10) for task in (under_way, waiting)] == ["done", "done"]
@@ -38,8 +34,7 @@ async def test_who_is_held_back_waits_until_it_is_over_and_spends_no_attempt(gat
     over = asyncio.Event()
     work = Work([HeldBackError(over.wait)] * (DEFAULT.refused.attempts + DEFAULT.bug.attempts))
     waiting = asyncio.create_task(Retry(gate, DEFAULT).until_done(work, give_up))
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     assert work.runs == 1
     assert gate.closed_because is None
     assert gate.successes == 0, "it met no service, so it can't say that one is well"
@@ -49,15 +44,8 @@ async def test_who_is_held_back_waits_until_it_is_over_and_spends_no_attempt(gat
 
 
 async def test_behind_a_closed_gate_the_held_back_let_those_try_who_can_tell(pauses: list[float]) -> None:
-    is_well = asyncio.Event()
-
-    async def probe() -> None:
-        await is_well.wait()
-
-    async def renew() -> None:
-        pass
-
-    gate, over = Gate({"it": probe}, renew), asyncio.Event()
+    is_well, over = asyncio.Event(), asyncio.Event()
+    gate = gate_until(is_well)
     held_back = [Work([HeldBackError(over.wait)]) for _ in range(5)]
     owing = Work([])
     gate.close("gone")
@@ -76,12 +64,6 @@ async def test_behind_a_closed_gate_the_held_back_let_those_try_who_can_tell(pau
 async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that_is(pauses: list[float]) -> None:
     is_well, trial_may_end, room, over = (asyncio.Event() for _ in range(4))
 
-    async def probe() -> None:
-        await is_well.wait()
-
-    async def renew() -> None:
-        pass
-
     async def tries() -> str:
         await trial_may_end.wait()
         return "done"
@@ -92,7 +74,7 @@ async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that
             raise HeldBackError(over.wait)
         return "done"
 
-    gate = Gate({"it": probe}, renew)
+    gate = gate_until(is_well)
     retry = Retry(gate, DEFAULT)
     held_back = asyncio.create_task(retry.until_done(finds_no_room, give_up))  # it passed while the gate was open
     await asyncio.sleep(0)
@@ -102,11 +84,9 @@ async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that
     next_task = asyncio.create_task(retry.until_done(next_one, give_up))
     await asyncio.sleep(0)
     is_well.set()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     room.set()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     assert next_one.runs == 0, "the trial is still under way"
     trial_may_end.set()
     over.set()
@@ -117,14 +97,7 @@ async def test_who_is_held_back_and_was_no_trial_does_not_speak_for_the_one_that
 
 async def test_who_is_cancelled_as_the_trial_makes_way_at_once(pauses: list[float]) -> None:
     is_well = asyncio.Event()
-
-    async def probe() -> None:
-        await is_well.wait()
-
-    async def renew() -> None:
-        pass
-
-    gate = Gate({"it": probe}, renew)
+    gate = gate_until(is_well)
     retry, never = Retry(gate, DEFAULT), asyncio.Event()
     gate.close("gone")
     trial = asyncio.create_task(retry.until_done(never.wait))
@@ -132,8 +105,7 @@ async def test_who_is_cancelled_as_the_trial_makes_way_at_once(pauses: list[floa
     next_task = asyncio.create_task(retry.until_done(next_one, give_up))
     await asyncio.sleep(0)
     is_well.set()
-    for _ in range(50):
-        await asyncio.sleep(0)
+    await turns()
     assert next_one.runs == 0
     trial.cancel()
     async with asyncio.timeout(5):  # a trial that says nothing is waited for longer than that

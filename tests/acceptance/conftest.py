@@ -6,6 +6,7 @@ import pytest_asyncio
 
 from tests.harness.commands import create
 from tests.harness.directed import Handlers
+from tests.harness.recorder import Recorder
 from tests.harness.stage import Stage
 from tests.harness.wire import Wire
 from tests.harness.workers import WORKER_ID, tidy_worker
@@ -31,3 +32,11 @@ async def handlers(stage: Stage) -> AsyncIterator[Handlers]:
 async def hero_id(wire: Wire, handlers: Handlers) -> int:
     """A hero of version 1; made by a command that succeeds, so that given-up ones never come twenty in a row."""
     return int((await wire.outcome(create(name="Ada", age=36)))["data"]["hero"]["id"])
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def recorder(stage: Stage) -> Recorder:
+    """Keeps what this test causes."""
+    recorder = Recorder(stage)
+    await recorder.begin()
+    return recorder

@@ -6,15 +6,21 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Any
 
-import aio_pika
 import pytest
 import pytest_asyncio
 
 from contracts.channels import COMMANDS, command_queues
-from contracts.envelope import Command
-from tests.harness.broker_outages import ALARMS, OUTAGES, Outage, closed_politely, own_rabbitmq
+from tests.harness.broker_outages import (
+    ALARMS,
+    OUTAGES,
+    QUICK_HEARTBEAT,
+    Outage,
+    closed_politely,
+    own_rabbitmq,
+    several,
+    turns,
+)
 from tests.harness.cable import Cable
-from tests.harness.commands import create
 from tests.harness.recorder import Recorder
 from tests.harness.stage import Stage, eventually
 from tests.harness.workers import tidy_worker
@@ -24,8 +30,6 @@ from worker.errors import PublishNotConfirmedError
 from worker.local.rabbitmq import PrivateRabbitMQ
 from worker.local.services import Services
 from worker.operations import prepare
-
-QUICK_HEARTBEAT, HEARTBEAT, FOUND_WITHIN_SECONDS = "?heartbeat=1", "", 35
 
 
 def _marked(names: Iterable[str], *, always: str) -> list[Any]:
@@ -48,38 +52,15 @@ async def stage(services: Services, broker: PrivateRabbitMQ) -> AsyncIterator[St
         yield stage
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def recorder(stage: Stage) -> Recorder:
-    """Keeps what this test causes."""
-    recorder = Recorder(stage)
-    await recorder.begin()
-    return recorder
-
-
-def _commands(name: str, count: int = 200) -> list[Command]:
-    return [create(name=f"{name} {number}") for number in range(count)]
-
-
-async def _is_ready(worker: Worker) -> bool:
-    return not any((await worker.problems()).values())
-
-
-async def _turns(worker: Worker, *, ready: bool, within_seconds: float = 60) -> None:
-    async def has_turned() -> bool:
-        return await _is_ready(worker) is ready
-
-    await eventually(has_turned, f"ready: {ready}", within_seconds=within_seconds)
-
-
 async def _survives(stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ, outage: Outage) -> None:
     """Commands are under way when it begins, and come again when it is over."""
-    before, after = _commands("Before"), _commands("After", 50)
+    before, after = several("Before"), several("After", 50)
     quick = replace(stage, rabbitmq_url=stage.rabbitmq_url + QUICK_HEARTBEAT)
     async with tidy_worker(quick, publish_timeout_seconds=2) as worker:
         await recorder.send(before)
         async with outage(broker):
-            await _turns(worker, ready=False)
-        await _turns(worker, ready=True)
+            await turns(worker, ready=False)
+        await turns(worker, ready=True)
         await recorder.send(after)
         await recorder.all_published([*before, *after])
     await recorder.assert_one_event_each([*before, *after])
@@ -97,15 +78,15 @@ async def test_a_broker_that_was_away_is_found_again(
 async def test_during_an_alarm_publishing_waits_and_readiness_says_so(
     name: str, stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
-    before, after = _commands("Alarm"), _commands("Over", 50)
+    before, after = several("Alarm"), several("Over", 50)
     await recorder.send(before)
     async with AsyncExitStack() as alarm:
         await alarm.enter_async_context(ALARMS[name](broker))
         async with tidy_worker(stage, publish_timeout_seconds=2) as worker:
-            await _turns(worker, ready=False)
+            await turns(worker, ready=False)
             assert (await worker.problems())["commands"] is None, "it still consumes"
             await alarm.aclose()
-            await _turns(worker, ready=True)
+            await turns(worker, ready=True)
             await recorder.send(after)
             await recorder.all_published([*before, *after])
     await recorder.assert_one_event_each([*before, *after])
@@ -114,12 +95,12 @@ async def test_during_an_alarm_publishing_waits_and_readiness_says_so(
 async def test_connections_closed_politely_are_opened_again(
     stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
-    commands = _commands("Polite")
+    commands = several("Polite")
     async with tidy_worker(stage) as worker:
         for start in range(0, len(commands), 50):
             await recorder.send(commands[start : start + 50])
             async with closed_politely(broker):
-                await _turns(worker, ready=True)
+                await turns(worker, ready=True)
         await recorder.all_published(commands)
     await recorder.assert_one_event_each(commands)
 
@@ -128,13 +109,13 @@ async def test_after_every_cut_each_queue_has_one_consumer_of_this_worker_and_no
     stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
     """On a way that takes its time, the client's own recovery and ours meet in the middle of each other's steps."""
-    commands = _commands("Cut")
+    commands = several("Cut")
     async with Cable.to(stage.rabbitmq_url) as cable, _beyond(cable, stage, QUICK_HEARTBEAT) as worker:
         cable.latency_seconds = 0.005
         for start in range(0, len(commands), 25):
             await recorder.send(commands[start : start + 25])
             cable.cut()
-            await _turns(worker, ready=True)
+            await turns(worker, ready=True)
         await recorder.all_published(commands)
         said = await asyncio.to_thread(broker.control, "list_consumers", "-p", "heroes", "-q", "queue_name")
     consumed = [line.strip() for line in said.splitlines() if line.startswith(f"{COMMANDS}.")]
@@ -149,48 +130,24 @@ def _beyond(
     return tidy_worker(through, publish_timeout_seconds=publish_timeout_seconds)
 
 
-@pytest.mark.parametrize(
-    ("heartbeat", "within_seconds"),
-    [
-        pytest.param(QUICK_HEARTBEAT, 10, id="heartbeat 1 s"),
-        pytest.param(HEARTBEAT, FOUND_WITHIN_SECONDS, id="heartbeat 10 s", marks=pytest.mark.fault),
-    ],
-)
-async def test_a_connection_into_which_everything_vanishes_is_given_up_in_time(
-    stage: Stage, recorder: Recorder, heartbeat: str, within_seconds: float
-) -> None:
-    commands = _commands("Vanished")
-    async with (
-        Cable.to(stage.rabbitmq_url) as cable,
-        tidy_worker(replace(stage, rabbitmq_url=cable.url + heartbeat)) as worker,
-    ):
-        await recorder.send(commands[:100])
-        cable.swallow()
-        await recorder.send(commands[100:])
-        await _turns(worker, ready=False, within_seconds=within_seconds)
-        await _turns(worker, ready=True, within_seconds=within_seconds)
-        await recorder.all_published(commands)
-    await recorder.assert_one_event_each(commands)
-
-
 async def test_a_connection_that_is_lost_while_an_alarm_blocks_it_comes_back_and_when_it_is_lost_again_too(
     stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
     """A channel that the client itself opens again would wait for the blocked connection for ever, and at the next loss
     nobody would connect any more.
     """
-    commands = _commands("Lost twice", 50)
+    commands = several("Lost twice", 50)
     async with Cable.to(stage.rabbitmq_url) as cable, _beyond(cable, stage, QUICK_HEARTBEAT, 2) as worker:
         await worker.pipeline.replies._channel.ready()  # an idle one, beside that of the events
         async with ALARMS["memory alarm"](broker):
             with pytest.raises(PublishNotConfirmedError):
                 await worker.pipeline.events.publish([EventDocument.of({"id": "blocked", "type": "hero.created"})])
             cable.cut()
-        await _turns(worker, ready=True)
+        await turns(worker, ready=True)
         cable.cut()
         await recorder.send(commands)
         await recorder.all_published(commands)
-        await _turns(worker, ready=True)
+        await turns(worker, ready=True)
     await recorder.assert_one_event_each(commands)
 
 
@@ -198,7 +155,7 @@ async def test_a_deleted_queue_holds_up_no_other_and_is_consumed_again_when_it_i
     stage: Stage, recorder: Recorder, broker: PrivateRabbitMQ
 ) -> None:
     gone = command_queues()[3]
-    commands = [command for command in _commands("Deleted") if f"{COMMANDS}.{command.routing_key}" != gone]
+    commands = [command for command in several("Deleted") if f"{COMMANDS}.{command.routing_key}" != gone]
     async with tidy_worker(stage) as worker:
         await asyncio.to_thread(broker.control, "delete_queue", "-p", "heroes", gone)
 
@@ -211,33 +168,12 @@ async def test_a_deleted_queue_holds_up_no_other_and_is_consumed_again_when_it_i
         await recorder.send(commands)
         await recorder.all_published(commands)
         async with closed_politely(broker):  # also after a new connection the missing one keeps nobody from work
-            more = [command for command in _commands("More", 50) if f"{COMMANDS}.{command.routing_key}" != gone]
+            more = [command for command in several("More", 50) if f"{COMMANDS}.{command.routing_key}" != gone]
             await recorder.send(more)
             await recorder.all_published(more)
         await prepare.prepare_broker(stage.settings())
-        await _turns(worker, ready=True)
-        late = _commands("Late", 100)
+        await turns(worker, ready=True)
+        late = several("Late", 100)
         await recorder.send(late)
         await recorder.all_published(late)
     await recorder.assert_one_event_each([*commands, *more, *late])
-
-
-@pytest.mark.parametrize("code", [pytest.param(404, marks=pytest.mark.fault), 406])
-async def test_a_channel_that_the_broker_closes_is_opened_again(stage: Stage, recorder: Recorder, code: int) -> None:
-    """406: an ack that the broker does not know. 404: a passive look at what is not there."""
-    commands = _commands("Closed", 100)
-    async with tidy_worker(stage) as worker:
-        await recorder.send(commands[:50])
-        for line in worker.intake._lines.values():
-            channel = line.consumer._channel
-            assert channel is not None
-            underlay = await channel.get_underlay_channel()
-            if code == 406:
-                await underlay.basic_ack(4711)
-            else:
-                with pytest.raises(aio_pika.exceptions.ChannelNotFoundEntity):
-                    await underlay.queue_declare("nowhere", passive=True)
-        await recorder.send(commands[50:])
-        await recorder.all_published(commands)
-        await _turns(worker, ready=True)
-    await recorder.assert_one_event_each(commands)

@@ -2,26 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Span, SpanKind, StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace import SpanKind, StatusCode
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from tests.harness.commands import create, delete
 from tests.harness.stage import Stage, eventually
+from tests.harness.traces import Traces, named
 from tests.harness.wire import Wire, document
 from tests.harness.workers import tidy_worker
 from worker.messaging.decode import traits_of
-from worker.observability.metrics import Metrics
-from worker.observability.observed import Observed
-from worker.observability.tracing import Tracing
 from worker.ours import OURS
 from worker.outcomes import Handled
 from worker.retry import Backoff, RetryPolicy
@@ -29,47 +24,6 @@ from worker.watch import Sighting
 
 SECRET = "Zx9-secret-Qk7"
 HASTY = RetryPolicy(refused=Backoff(2, 0.01), bug=Backoff(2, 0.01), away=Backoff(2, 0.01))
-
-
-@dataclass(frozen=True, slots=True)
-class Traces:
-    """Every span that has ended, and a tracer for those around the worker."""
-
-    exporter: InMemorySpanExporter
-    provider: TracerProvider
-
-    @classmethod
-    def fresh(cls) -> "Traces":
-        """Kept in memory."""
-        exporter = InMemorySpanExporter()
-        provider = TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        return cls(exporter, provider)
-
-    def observed(self) -> Observed:
-        """For a worker."""
-        return Observed.of(Metrics(OURS.handlers), Tracing(self.provider))
-
-    async def of(self, command_id: str, deliveries: int = 1) -> list[ReadableSpan]:
-        """The spans of the processing of one command, the last one first."""
-
-        def found() -> list[ReadableSpan]:
-            return [one for one in self.ended if (one.attributes or {}).get("messaging.message.id") == command_id]
-
-        async def enough() -> bool:
-            return len(found()) >= deliveries
-
-        await eventually(enough, f"{deliveries} processings of {command_id}")
-        return found()[::-1]
-
-    def below(self, parent: ReadableSpan) -> dict[str, ReadableSpan]:
-        """Its children, by name."""
-        return {one.name: one for one in self.ended if one.parent and one.parent.span_id == parent.context.span_id}
-
-    @property
-    def ended(self) -> Sequence[ReadableSpan]:
-        """In the order in which they ended."""
-        return self.exporter.get_finished_spans()
 
 
 async def _quoting(session: AsyncSession, data: Any) -> Handled:
@@ -87,17 +41,10 @@ async def traces(stage: Stage) -> AsyncIterator[Traces]:
         yield kept
 
 
-def _named(span: Span | ReadableSpan) -> str:
-    context = span.get_span_context()
-    assert context is not None
-    flags = f"{context.trace_flags:02x}"
-    return f"00-{format_trace_id(context.trace_id)}-{format_span_id(context.span_id)}-{flags}"
-
-
 async def test_publisher_worker_and_consumer_are_one_trace(traces: Traces, wire: Wire) -> None:
     tracer = traces.provider.get_tracer("shop")
     publisher = tracer.start_span("order")
-    command = create(traceparent=_named(publisher), tracestate="vendor=x")
+    command = create(traceparent=named(publisher), tracestate="vendor=x")
     publisher.end()
     event = await wire.outcome(command)
     (process,) = await traces.of(command.id)
@@ -105,10 +52,10 @@ async def test_publisher_worker_and_consumer_are_one_trace(traces: Traces, wire:
 
     assert process.parent is not None
     assert process.parent.span_id == publisher.get_span_context().span_id
-    assert event["traceparent"] == _named(process)
+    assert event["traceparent"] == named(process)
     assert event["tracestate"] == "vendor=x"
     (message,) = await wire.event_messages_of(command.id)
-    assert message.headers["traceparent"] == _named(process)
+    assert message.headers["traceparent"] == named(process)
     assert set(children) == {"transaction", "send heroes.events"}
     assert {one.context.trace_id for one in (process, *children.values())} == {publisher.get_span_context().trace_id}
 
@@ -151,8 +98,8 @@ async def test_a_repeat_is_the_same_event_though_its_processing_is_another(
     one, other = await wire.event_messages_of(command.id, 2)
     again, process = await traces.of(command.id, 2)
     assert one.body == other.body
-    assert first["traceparent"] == _named(process)
-    assert _named(again) != _named(process)
+    assert first["traceparent"] == named(process)
+    assert named(again) != named(process)
     assert (again.attributes or {})["worker.duplicate"] is True
 
 
@@ -161,7 +108,7 @@ async def test_a_malformed_parent_is_ignored(traces: Traces, wire: Wire) -> None
     event = await wire.outcome(command)
     (process,) = await traces.of(command.id)
     assert process.parent is None
-    assert event["traceparent"] == _named(process)
+    assert event["traceparent"] == named(process)
     assert "tracestate" not in event
 
 
@@ -192,16 +139,15 @@ async def test_commands_at_work_side_by_side_keep_their_spans_apart(traces: Trac
     for command in commands:
         (message,) = await wire.event_messages_of(command.id)
         (process,) = await traces.of(command.id)
-        assert document(message)["traceparent"] == _named(process)
+        assert document(message)["traceparent"] == named(process)
         assert set(traces.below(process)) == {"transaction", "send heroes.events"}
 
 
 async def test_a_switched_off_sdk_changes_nothing_of_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     """`OTEL_SDK_DISABLED=true` is a common switch, and its spans have no name that an event could carry on."""
     monkeypatch.setenv("OTEL_SDK_DISABLED", "true")
-    command, metrics = create(), Metrics(OURS.handlers)
-    with_tracing = Observed.of(metrics, Tracing(TracerProvider()))
-    journey = with_tracing.watch.arrived(Sighting("a queue", traits_of(command)))
+    command = create()
+    journey = Traces.fresh().observed().watch.arrived(Sighting("a queue", traits_of(command)))
     assert journey.marked(command) is command
     journey.gone()
 

@@ -1,4 +1,7 @@
-"""Ways in which a private RabbitMQ can be away or out of sorts: each begins with its block and is over afterwards."""
+"""Ways in which a private RabbitMQ can be away or out of sorts: each begins with its block and is over afterwards.
+
+And what a test of a worker beside it needs: several commands, and the moment when the worker knows.
+"""
 
 import asyncio
 import os
@@ -8,6 +11,10 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 
 import pytest
 
+from contracts.envelope import Command
+from tests.harness.commands import create
+from tests.harness.stage import eventually
+from worker.app import Worker
 from worker.local.errors import LocalServicesError
 from worker.local.rabbitmq import PrivateRabbitMQ
 
@@ -22,6 +29,9 @@ def own_rabbitmq() -> Iterator[PrivateRabbitMQ]:
             pytest.skip(f"needs a RabbitMQ of its own: {error}")
         yield broker
 
+
+QUICK_HEARTBEAT = "?heartbeat=1"
+"""Behind a broker's URL: a dead connection is found within three seconds."""
 
 Outage = Callable[[PrivateRabbitMQ], AbstractAsyncContextManager[None]]
 
@@ -74,3 +84,17 @@ OUTAGES: dict[str, Outage] = {
     "frozen": _frozen,
     "killed": _ended_by(PrivateRabbitMQ.kill),
 }
+
+
+def several(name: str, count: int = 200) -> list[Command]:
+    """So many commands, each of a name of its own."""
+    return [create(name=f"{name} {number}") for number in range(count)]
+
+
+async def turns(worker: Worker, *, ready: bool, within_seconds: float = 60) -> None:
+    """The worker has become ready, or has found that it isn't."""
+
+    async def has_turned() -> bool:
+        return (not any((await worker.problems()).values())) is ready
+
+    await eventually(has_turned, f"ready: {ready}", within_seconds=within_seconds)
